@@ -1,0 +1,1 @@
+"""Roost: scale-out email from ordinary, autonomous servers."""

@@ -1,0 +1,180 @@
+"""The nouns: nodes and their roles, domains, mailboxes, aliases. Frozen values, one picture of everything small.
+
+Mailboxes and aliases are many (up to ten million), so they are never held all at once: functions take one at a
+time. Nodes, domains and the policy are few; ``Cluster`` holds them together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from roost.domain.errors import BadName, BadSetting
+from roost.domain.names import Address, host_name, personal_address, personal_hostname
+
+
+class Role(StrEnum):
+    """What a node does; a node may hold several."""
+
+    MX = "mx"
+    BACKUP_MX = "backup-mx"
+    DNS = "dns"
+    STORAGE = "storage"
+    LOG = "log"
+    CONTROL = "control"
+
+
+class Suspended(StrEnum):
+    """What happens to mail for a suspended mailbox, whose login is always refused."""
+
+    ACCEPT = "accept"
+    DEFER = "defer"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine. ``name`` is its full host name, ``addresses`` its IP addresses as text (IPv4 first)."""
+
+    name: str
+    roles: frozenset[Role]
+    addresses: tuple[str, ...]
+    joined: bool = False
+
+    @classmethod
+    def parse(cls, name: str, roles: list[str], addresses: list[str]) -> Node:
+        """Check what an administrator gave; raises ``BadName`` or ``BadSetting`` naming the field."""
+        known = ", ".join(Role)
+        parsed = set()
+        for role in roles:
+            try:
+                parsed.add(Role(role.strip().lower()))
+            except ValueError as error:
+                raise BadSetting(
+                    f"There is no role {role!r}.", field="roles", remedy=f"The roles are: {known}."
+                ) from error
+        if not parsed:
+            raise BadSetting("A node needs at least one role.", field="roles", remedy=f"The roles are: {known}.")
+        if {Role.MX, Role.BACKUP_MX} <= parsed:
+            raise BadSetting(
+                "A node is either mx or backup-mx: both would queue for each other on one Postfix.",
+                field="roles",
+                remedy="Give the backup a machine of its own.",
+            )
+        if not addresses:
+            raise BadSetting("A node needs an IP address.", field="address", remedy="Give --address 192.0.2.10.")
+        checked = []
+        for text in addresses:
+            try:
+                checked.append(ipaddress.ip_address(text.strip()))
+            except ValueError as error:
+                raise BadName(f"{text!r} is not an IP address.", field="address") from error
+        ordered = tuple(str(ip) for ip in sorted(set(checked), key=lambda ip: (ip.version, int(ip))))
+        return cls(host_name(name), frozenset(parsed), ordered)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A mail domain. ``access_zone`` is where its personal hostnames live, by default ``pop.<name>``."""
+
+    name: str
+    access_zone: str
+    quota: int = 0
+    """Default quota of its mailboxes in bytes; 0 means none."""
+
+    suspended: Suspended = Suspended.ACCEPT
+    """What happens to mail for its suspended mailboxes."""
+
+    @classmethod
+    def parse(cls, name: str, access_zone: str | None = None) -> Domain:
+        """Check a domain's names; raises ``BadName``."""
+        domain = host_name(name, field="domain")
+        zone = host_name(access_zone, field="access_zone") if access_zone else f"pop.{domain}"
+        if zone == domain:
+            raise BadName(
+                f"The access zone cannot be {domain} itself: personal hostnames would meet its own names.",
+                field="access_zone",
+                remedy=f"Use a zone of its own, for example pop.{domain}.",
+            )
+        return cls(domain, zone)
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """One user's mail. ``home`` is the name of the storage node that holds it.
+
+    ``number`` is unique for ever in the cluster and part of the directory's name, so a mailbox that is removed
+    and added again never finds the mail of its predecessor. ``password`` is a hash with Dovecot's scheme prefix.
+    """
+
+    number: int
+    address: Address
+    label: str
+    home: str
+    password: str = field(repr=False)
+    quota: int = 0
+    """Bytes; 0 means the domain's default."""
+
+    suspended: bool = False
+
+    def hostname(self, domain: Domain) -> str:
+        """Return the personal hostname, ``john.pop.example.com``."""
+        return personal_hostname(self.label, domain.access_zone)
+
+    def target(self, domain: Domain) -> str:
+        """Return where the literal alias leads, ``john@john.pop.example.com``."""
+        return personal_address(self.address, self.label, domain.access_zone)
+
+
+@dataclass(frozen=True)
+class Alias:
+    """An address that leads to one or more others, inside or outside."""
+
+    address: Address
+    targets: tuple[Address, ...]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The cluster's settings that are not about one node or domain. Every field is a setting of ``roost policy``."""
+
+    ttl: int = 60
+    """Seconds that a personal hostname may be cached (CNAME TTL)."""
+
+    message_size: int = 52_428_800
+    """Largest message that the MX hosts take, in bytes."""
+
+    over_quota: str = "defer"
+    """What LMTP answers for a full mailbox: ``defer`` (4xx, mail waits) or ``refuse`` (5xx)."""
+
+    forwarders: tuple[str, ...] = ()
+    """IP addresses of recursive resolvers for names outside the cluster; none means full recursion."""
+
+    keep_days: int = 7
+    """Days for which the mail of a removed mailbox stays on its last home."""
+
+    login_processes: str = "performance"
+    """``performance``: a login process serves many connections; ``security``: a process for each."""
+
+    notify_secondaries: tuple[str, ...] = ()
+    """IP addresses of foreign secondaries, which may transfer the zones by TSIG and are notified."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Everything small, at one revision: what settings are computed from."""
+
+    domain: str
+    """The cluster's own domain, below which the nodes' names lie."""
+
+    revision: int
+    """Revision of the last change to any of this."""
+
+    nodes: tuple[Node, ...]
+    domains: tuple[Domain, ...]
+    policy: Policy = Policy()
+
+    def with_role(self, role: Role) -> tuple[Node, ...]:
+        """Return the nodes that hold a role, sorted by name."""
+        return tuple(sorted((n for n in self.nodes if role in n.roles), key=lambda n: n.name))

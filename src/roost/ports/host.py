@@ -1,0 +1,100 @@
+"""The machine, as drivers and the agent see it. Real: ``roost.host``; for tests: ``roost.host.fake``.
+
+Commands are argv lists, never shell lines. Everything that can fail on the machine raises ``DaemonFailed`` with
+the command's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    argv: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that should be: its whole content. ``owner`` is ``user:group``, ``mode`` the permission bits."""
+
+    path: str
+    content: str
+    mode: int = 0o644
+    owner: str = "root:root"
+
+
+class Host(Protocol):
+    """What Roost may do to the machine that it runs on."""
+
+    def run(
+        self, argv: Sequence[str], *, stdin: str = "", check: bool = True, seconds: float = 60.0
+    ) -> Ran:
+        """Run a command; raises ``DaemonFailed`` on a time-out, and on a status other than 0 if ``check``."""
+
+    def read(self, path: str) -> File | None:
+        """Return a text file as it is on disk, or None where there is none."""
+
+    def write(self, file: File) -> None:
+        """Put a file in place atomically (temporary name, fsync, rename), making folders above it."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file; no error where there is none."""
+
+    def make_folder(self, path: str, mode: int = 0o755, owner: str = "root:root") -> None:
+        """Make a folder, or set the mode and owner of the one that is there."""
+
+
+class Services(Protocol):
+    """The machine's units and packages (systemd and apt on Debian)."""
+
+    def ensure_packages(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Install the packages that are missing and return their names; their daemons are not started by it."""
+
+    def enable(self, unit: str) -> None:
+        """Start a unit now and at each boot."""
+
+    def disable(self, unit: str) -> None:
+        """Stop a unit now and at each boot; no error where there is none."""
+
+    def reload(self, unit: str) -> None:
+        """Make a unit read its configuration again; starts it where it does not run."""
+
+    def restart(self, unit: str) -> None:
+        """Stop and start a unit."""
+
+    def is_active(self, unit: str) -> bool:
+        """Say whether the unit runs."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of this machine and cannot be read from the settings; rendering stays pure by being given it.
+
+    ``release`` is Debian's major version (12 or 13). ``versions`` maps a daemon's name to its version
+    (``postfix`` to ``3.7.11``), for the daemons that are installed. ``certificate`` is the SHA-256 fingerprint of
+    the service certificate: a driver that writes it into a comment of its file is reloaded when it is renewed.
+    """
+
+    release: int
+    versions: Mapping[str, str]
+    certificate: str = ""
+    memory_mb: int = 1024
+    processors: int = 1
+
+
+TLS_CERTIFICATE = "/etc/roost/tls/service.crt"
+"""The node's service certificate with its chain, PEM, readable by all."""
+
+TLS_KEY = "/etc/roost/tls/service.key"
+"""Its key, PEM, root only: daemons open it before they drop root."""
+
+TLS_CA = "/etc/roost/tls/ca.crt"
+"""The cluster's CA certificate, PEM."""

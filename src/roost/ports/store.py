@@ -1,0 +1,187 @@
+"""The controller's store: what should be, at a revision. Implemented by ``roost.store`` on SQLite and PostgreSQL.
+
+Every committed change has one **revision**: numbers without a gap, in the order of the commits. One transaction
+may make many changes (an import) and then takes as many revisions. A change writes, in its transaction: the thing
+itself, the rows that follow from it (``roost.domain.desired``) with the revision, and an event, which is the audit
+log, each event holding the hash of the one before it. So audit log and change feed are two faces of one thing.
+
+Rows are kept one for each (table, scope, key) with the revision of its last change, a row that is gone as a
+tombstone. Hence *the rows after revision R in order of revision* serve both a node that is a little behind and a
+new one, which begins at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy
+from roost.domain.desired import Table, Value
+from roost.domain.names import Address
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change, for the audit log. ``detail`` never holds a password or its hash."""
+
+    revision: int
+    at: datetime
+    actor: str
+    verb: str
+    subject: str
+    detail: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows of one table and scope after a revision, in order of revision; value None where the row is gone.
+
+    ``upto`` is the revision to which a follower has everything after applying them; ``more`` says that there are
+    further rows behind it.
+    """
+
+    rows: Sequence[tuple[str, Value | None]]
+    upto: int
+    more: bool
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far one node has applied one table (``settings`` for its settings)."""
+
+    node: str
+    table: str
+    revision: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Concern:
+    """A table and scope that a change touched: whoever follows it must apply the revision."""
+
+    table: str
+    scope: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """An administrator's key: only the hash of its secret is kept."""
+
+    id: str
+    name: str
+    secret_hash: str
+    created: datetime
+    expires: datetime | None
+
+
+@dataclass(frozen=True)
+class JoinToken:
+    """Lets one node join once, until it expires; only the hash of its secret is kept."""
+
+    id: str
+    node: str
+    secret_hash: str
+    expires: datetime
+    used: datetime | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a node said of itself last, of one kind (``health``, ``drift``); ``body`` is JSON text."""
+
+    node: str
+    kind: str
+    at: datetime
+    body: str
+
+
+class Reader(Protocol):
+    """A view of the store at one revision."""
+
+    def revision(self) -> int: ...
+    def cluster(self) -> Cluster: ...
+    def mailbox(self, address: Address) -> Mailbox | None: ...
+    def mailboxes(self, *, domain: str = "", home: str = "", after: str = "", limit: int = 100) -> list[Mailbox]:
+        """Return mailboxes sorted by address, those after ``after``; '' for a filter means any."""
+
+    def count_mailboxes(self, *, domain: str = "", home: str = "") -> int: ...
+    def homes(self) -> dict[str, int]:
+        """Return the number of mailboxes on each storage node that has any."""
+
+    def labels(self, domain: str, labels: Iterable[str]) -> set[str]:
+        """Return those of the labels that are taken in the domain."""
+
+    def existing(self, addresses: Iterable[Address]) -> set[Address]:
+        """Return those of the addresses that a mailbox or an alias has."""
+
+    def alias(self, address: Address) -> Alias | None: ...
+    def aliases(self, *, domain: str = "", after: str = "", limit: int = 100) -> list[Alias]: ...
+    def page(self, table: Table, scope: str, after: int, limit: int) -> Page: ...
+    def head(self, table: str, scope: str) -> int:
+        """Return the revision of the last change of a table and scope; ``settings`` is a table here."""
+
+    def digests(self, table: Table, scope: str) -> list[tuple[int, int]]:
+        """Return, for each bucket, how many rows it has and the sum of their digests."""
+
+    def bucket(self, table: Table, scope: str, bucket: int) -> list[tuple[str, Value]]: ...
+    def concerns(self, revision: int) -> tuple[Concern, ...]: ...
+    def positions(self) -> list[Position]: ...
+    def events(self, *, after: int = 0, limit: int = 100) -> list[Event]: ...
+    def key(self, id: str) -> Key | None: ...
+    def keys(self) -> list[Key]: ...
+    def token(self, id: str) -> JoinToken | None: ...
+    def reports(self, kind: str) -> list[Report]: ...
+    def value(self, name: str) -> str | None:
+        """Return one of the controller's own values (the check counter, the cluster's id)."""
+
+
+class Writer(Reader, Protocol):
+    """A transaction. What it reads includes what it has written. Each ``put`` and ``remove`` is one revision."""
+
+    def set_cluster(self, domain: str, policy: Policy) -> int: ...
+    def put_node(self, node: Node, verb: str) -> int: ...
+    def remove_node(self, name: str) -> int: ...
+    def put_domain(self, domain: Domain, verb: str) -> int:
+        """Add or change a domain; the rows of its mailboxes follow in the same revision."""
+
+    def remove_domain(self, name: str) -> int: ...
+    def new_numbers(self, count: int) -> range:
+        """Return numbers for new mailboxes that were never given before."""
+
+    def put_mailboxes(self, mailboxes: Sequence[Mailbox], verb: str) -> int:
+        """Add or change mailboxes, one revision each; returns the last. Fast for a hundred thousand at once."""
+
+    def remove_mailbox(self, address: Address) -> int: ...
+    def put_alias(self, alias: Alias, verb: str) -> int: ...
+    def remove_alias(self, address: Address) -> int: ...
+
+
+class Store(Protocol):
+    """The store itself. The methods below the transactions write without a revision: they change no desired state."""
+
+    def read(self) -> AbstractContextManager[Reader]: ...
+    def write(self, actor: str) -> AbstractContextManager[Writer]:
+        """Begin a transaction that commits when the block ends without an exception, else changes nothing.
+
+        Raises ``StoreBusy`` where it cannot begin in time.
+        """
+
+    def put_key(self, key: Key, actor: str) -> None: ...
+    def remove_key(self, id: str, actor: str) -> None: ...
+    def put_token(self, token: JoinToken, actor: str) -> None: ...
+    def use_token(self, id: str, at: datetime) -> bool:
+        """Mark a token as used; False where it was used before (compare and set)."""
+
+    def put_positions(self, positions: Sequence[Position]) -> None: ...
+    def put_report(self, report: Report) -> None: ...
+    def put_value(self, name: str, value: str) -> None: ...
+    def verify_audit(self) -> Iterator[str]:
+        """Walk the events and yield a sentence for every one whose hash chain does not hold."""
+
+    def backup(self, path: str) -> None:
+        """Write a consistent copy of everything to a file, while others read and write."""
+
+    def close(self) -> None: ...
