@@ -34,9 +34,7 @@ class File:
 class Host(Protocol):
     """What Roost may do to the machine that it runs on."""
 
-    def run(
-        self, argv: Sequence[str], *, stdin: str = "", check: bool = True, seconds: float = 60.0
-    ) -> Ran:
+    def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True, seconds: float = 60.0) -> Ran:
         """Run a command; raises ``DaemonFailed`` on a time-out, and on a status other than 0 if ``check``."""
 
     def read(self, path: str) -> File | None:
