@@ -1,0 +1,270 @@
+"""What administrators' programs and the API say to each other; the CLI is one of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from roost.domain.cluster import Suspended
+
+
+class Resource(BaseModel):
+    """Base of all: unknown fields are errors that name the field."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(Resource):
+    """Why a request failed (RFC 9457, problem details), with Roost's stable ``code`` and a ``remedy``."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    remedy: str = ""
+    field: str = ""
+    findings: list[ImportFinding] = []
+
+
+class ImportFinding(Resource):
+    """One fault of an import: 1-based line and column."""
+
+    line: int
+    column: int
+    field: str
+    message: str
+
+
+class Written(Resource):
+    """What a write did, or would do where ``dry_run``. ``revision`` leads to its receipt; 0 where nothing changed."""
+
+    revision: int
+    dry_run: bool = False
+    did: list[str] = []
+    """One sentence for each thing that changed."""
+
+
+class NewDomain(Resource):
+    """A domain to add. ``access_zone`` is ``pop.<name>`` where not given; ``quota`` in bytes, 0 for none."""
+
+    name: str
+    access_zone: str | None = None
+    quota: int = Field(default=0, ge=0)
+    suspended: Suspended = Suspended.ACCEPT
+
+
+class DomainChange(Resource):
+    """Fields of a domain to change; those left out stay."""
+
+    quota: int | None = Field(default=None, ge=0)
+    suspended: Suspended | None = None
+
+
+class DomainView(Resource):
+    """A domain as it is. ``records`` are those that the world's DNS should have for it."""
+
+    name: str
+    access_zone: str
+    quota: int
+    suspended: Suspended
+    mailboxes: int = 0
+    records: list[str] = []
+
+
+class NewMailbox(Resource):
+    """A mailbox to add: ``password`` in clear, or ``password_hash`` with Dovecot's scheme prefix."""
+
+    address: str
+    password: str | None = Field(default=None, repr=False)
+    password_hash: str | None = Field(default=None, repr=False)
+    home: str | None = None
+    quota: int = Field(default=0, ge=0)
+
+
+class MailboxChange(Resource):
+    """Fields of a mailbox to change; those left out stay."""
+
+    password: str | None = Field(default=None, repr=False)
+    password_hash: str | None = Field(default=None, repr=False)
+    quota: int | None = Field(default=None, ge=0)
+    suspended: bool | None = None
+
+
+class MailboxView(Resource):
+    """A mailbox as it is; never its password or hash."""
+
+    address: str
+    hostname: str
+    target: str
+    home: str
+    quota: int
+    suspended: bool
+    number: int
+
+
+class NewMailboxes(Resource):
+    """Mailboxes to add together: all or none. ``lines`` are their places in a file, for findings."""
+
+    mailboxes: list[NewMailbox] = Field(max_length=1_000_000)
+
+
+class NewAlias(Resource):
+    """An alias to add, or to set."""
+
+    address: str
+    targets: list[str] = Field(min_length=1, max_length=1000)
+
+
+class AliasView(Resource):
+    """An alias as it is."""
+
+    address: str
+    targets: list[str]
+
+
+class NewNode(Resource):
+    """A node to add. ``valid_minutes`` is how long its join token lives."""
+
+    name: str
+    roles: list[str]
+    addresses: list[str]
+    valid_minutes: int = Field(default=60, ge=1, le=10_080)
+
+
+class NodeView(Resource):
+    """A node as it is, with what it last said. ``late`` is by how many changes it is behind."""
+
+    name: str
+    roles: list[str]
+    addresses: list[str]
+    joined: bool
+    seen: datetime | None = None
+    connected: bool = False
+    positions: dict[str, int] = {}
+    late: int = 0
+    mailboxes: int = 0
+    health: dict[str, str] = {}
+
+
+class NodeAdded(Written):
+    """A node was added: the token is shown this once."""
+
+    token: str = ""
+    expires: datetime | None = None
+
+
+class ReceiptLine(Resource):
+    """One node that a change concerns."""
+
+    node: str
+    table: str
+    applied: bool
+    position: int
+    at: datetime | None
+    connected: bool
+
+
+class Receipt(Resource):
+    """Which nodes have applied a revision. ``done`` when all that it concerns have."""
+
+    revision: int
+    done: bool
+    lines: list[ReceiptLine]
+
+
+class Warned(Resource):
+    """Something that an administrator should know, with what to do."""
+
+    subject: str
+    warning: str
+    remedy: str
+
+
+class Status(Resource):
+    """The cluster at a glance."""
+
+    cluster: str
+    version: str
+    revision: int
+    domains: int
+    mailboxes: int
+    nodes: list[NodeView]
+    warnings: list[Warned]
+
+
+class DriftLine(Resource):
+    """One thing that a node found not to be as it should."""
+
+    node: str
+    at: datetime
+    driver: str
+    what: str
+    found: str
+    repaired: bool
+
+
+class Drift(Resource):
+    """Drift checks: ``check`` is the number of the last one asked for; ``waiting`` the nodes that have not done it."""
+
+    check: int
+    waiting: list[str]
+    rows_checked: int
+    lines: list[DriftLine]
+    refused: dict[str, str] = {}
+
+
+class EventView(Resource):
+    """One entry of the audit log."""
+
+    revision: int
+    at: datetime
+    actor: str
+    verb: str
+    subject: str
+    detail: dict[str, str]
+
+
+class KeyView(Resource):
+    """An administrator's key, without its secret."""
+
+    id: str
+    name: str
+    created: datetime
+    expires: datetime | None
+
+
+class NewKey(Resource):
+    """A key to make."""
+
+    name: str = Field(min_length=1, max_length=100)
+    valid_days: int | None = Field(default=None, ge=1)
+
+
+class KeyMade(KeyView):
+    """A key that was made: ``key`` is shown this once."""
+
+    key: str
+
+
+class PolicyView(Resource):
+    """The cluster's policy; every field may be set."""
+
+    ttl: int = Field(default=60, ge=5, le=86_400)
+    message_size: int = Field(default=52_428_800, ge=100_000)
+    over_quota: str = Field(default="defer", pattern="^(defer|refuse)$")
+    forwarders: list[str] = []
+    keep_days: int = Field(default=7, ge=0, le=3650)
+    login_processes: str = Field(default="performance", pattern="^(performance|security)$")
+    notify_secondaries: list[str] = []
+
+
+class Restored(Resource):
+    """A restore was done."""
+
+    revision: int
+    did: list[str]
+
+
+Problem.model_rebuild()
