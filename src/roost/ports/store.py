@@ -121,6 +121,9 @@ class Reader(Protocol):
 
     def alias(self, address: Address) -> Alias | None: ...
     def aliases(self, *, domain: str = "", after: str = "", limit: int = 100) -> list[Alias]: ...
+    def aliases_to(self, target: Address) -> list[Address]:
+        """Return up to ten aliases that lead to the address, with or without a subaddress."""
+
     def page(self, table: Table, scope: str, after: int, limit: int) -> Page: ...
     def head(self, table: str, scope: str) -> int:
         """Return the revision of the last change of a table and scope; ``settings`` is a table here."""

@@ -1,0 +1,214 @@
+"""Mailboxes: add one or a hundred thousand, change, remove. Every act is one field or one row in the store."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from roost.control import domains, passwords
+from roost.control.placing import Placer
+from roost.control.writing import Done, writing
+from roost.domain.cluster import Cluster, Mailbox
+from roost.domain.errors import (
+    AlreadyExists,
+    BadImport,
+    BadSetting,
+    Finding,
+    NotFound,
+    RoostError,
+    StillInUse,
+)
+from roost.domain.names import Address, labels_for
+from roost.ports.store import Reader, Store, Writer
+
+_CHUNK = 500  # addresses in one question to the store
+_FINDINGS_MAX = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A mailbox that somebody wants: as given, not checked yet. ``home`` None lets Roost choose."""
+
+    address: str
+    password: str | None = field(default=None, repr=False)
+    password_hash: str | None = field(default=None, repr=False)
+    home: str | None = None
+    quota: int = 0
+
+
+def find(view: Reader, address: str) -> Mailbox:
+    """Return the mailbox of an address; raises ``BadAddress`` or ``NotFound``."""
+    parsed = Address.parse(address)
+    mailbox = view.mailbox(parsed)
+    if mailbox is None:
+        raise NotFound(f"There is no mailbox {parsed}.", field="address", remedy="See 'roost user list'.")
+    return mailbox
+
+
+def add(store: Store, actor: str, wanted: Wanted, *, dry_run: bool = False) -> Done:
+    """Add one mailbox."""
+    hashed = passwords.choose(wanted.password, wanted.password_hash)
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        cluster = tx.cluster()
+        mailbox = _made(tx, cluster, Placer(cluster, tx.homes()), [(wanted, hashed)])[0]
+        domain = domains.find(cluster, mailbox.address.domain)
+        done.add(
+            tx.put_mailboxes([mailbox], "mailbox added"),
+            f"Mailbox {mailbox.address} added on {mailbox.home}; its hostname is {mailbox.hostname(domain)}.",
+        )
+    return done
+
+
+def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: bool = False) -> Done:
+    """Add all mailboxes or none; raises ``BadImport`` with a finding for each that cannot be, by its place (1-based).
+
+    Clear passwords are hashed before the transaction begins, since each takes some ten milliseconds.
+    """
+    findings: list[Finding] = []
+    pairs: list[tuple[Wanted, str]] = []
+    for index, want in enumerate(wanted, 1):
+        try:
+            pairs.append((want, passwords.choose(want.password, want.password_hash)))
+        except RoostError as error:
+            findings.append(Finding(index, 1, error.field, error.message))
+            pairs.append((want, ""))
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        cluster = tx.cluster()
+        made = _made(tx, cluster, Placer(cluster, tx.homes()), pairs, findings)
+        if findings:
+            findings.sort(key=lambda finding: finding.line)
+            raise BadImport(
+                f"{len(findings)} of {len(wanted)} mailboxes cannot be added; nothing was changed.",
+                tuple(findings[:_FINDINGS_MAX]),
+                remedy="Correct the lines and import the file again.",
+            )
+        if made:
+            done.add(tx.put_mailboxes(made, "mailbox added"), f"{len(made)} mailboxes added.")
+    return done
+
+
+def _made(
+    tx: Writer,
+    cluster: Cluster,
+    placer: Placer,
+    pairs: Sequence[tuple[Wanted, str]],
+    findings: list[Finding] | None = None,
+) -> list[Mailbox]:
+    """Return the mailboxes to write; faults are raised, or collected where ``findings`` is given."""
+    made: list[Mailbox] = []
+    seen: set[Address] = set()
+    taken: dict[str, set[str]] = {}
+    numbers = iter(tx.new_numbers(len(pairs)))
+    remaining = enumerate(pairs, 1)
+    by_name = {domain.name for domain in cluster.domains}
+    while chunk := list(islice(remaining, _CHUNK)):
+        parsed: list[tuple[int, Wanted, str, Address]] = []
+        for index, (want, hashed) in chunk:
+            try:
+                address = Address.parse_own(want.address)
+                if address.domain not in by_name:
+                    domains.find(cluster, address.domain, field="address")
+                if want.quota < 0:
+                    raise BadSetting("A quota cannot be negative.", field="quota")
+                if address in seen:
+                    raise AlreadyExists(f"{address} occurs twice.", field="address")
+                seen.add(address)
+                parsed.append((index, want, hashed, address))
+            except RoostError as error:
+                _collect(findings, index, error)
+        existing = tx.existing(address for _, _, _, address in parsed)
+        _learn_labels(tx, taken, [address for *_, address in parsed])
+        for index, want, hashed, address in parsed:
+            try:
+                if address in existing:
+                    raise AlreadyExists(f"{address} exists already.", field="address")
+                label = _free_label(tx, address, taken[address.domain])
+                home = placer.place(want.home)
+            except RoostError as error:
+                _collect(findings, index, error)
+                continue
+            made.append(Mailbox(next(numbers), address, label, home, hashed, want.quota))
+    return made
+
+
+def _collect(findings: list[Finding] | None, index: int, error: RoostError) -> None:
+    if findings is None:
+        raise error
+    findings.append(Finding(index, 1, error.field, error.message))
+
+
+def _learn_labels(tx: Writer, taken: dict[str, set[str]], addresses: Iterable[Address]) -> None:
+    """Ask once for a chunk which of the preferred labels are taken."""
+    wanted: dict[str, set[str]] = {}
+    for address in addresses:
+        wanted.setdefault(address.domain, set()).add(next(labels_for(address.local)))
+    for domain, labels in wanted.items():
+        taken.setdefault(domain, set()).update(tx.labels(domain, labels))
+
+
+def _free_label(tx: Writer, address: Address, taken: set[str]) -> str:
+    """Return the first candidate that is free, and take it."""
+    for attempt, label in enumerate(labels_for(address.local)):
+        # The preferred label was asked for with the chunk; the others are rare.
+        if label in taken or (attempt and tx.labels(address.domain, [label])):
+            continue
+        taken.add(label)
+        return label
+    raise AlreadyExists(f"No label is free for {address}.", field="address", remedy="Choose another address.")
+
+
+def change(
+    store: Store,
+    actor: str,
+    address: str,
+    *,
+    password: str | None = None,
+    password_hash: str | None = None,
+    quota: int | None = None,
+    suspended: bool | None = None,
+    dry_run: bool = False,
+) -> Done:
+    """Change what is given."""
+    hashed = passwords.choose(password, password_hash) if password is not None or password_hash is not None else None
+    if quota is not None and quota < 0:
+        raise BadSetting("A quota cannot be negative.", field="quota", remedy="0 means the domain's default.")
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        old = find(tx, address)
+        new = dataclasses.replace(
+            old,
+            password=hashed if hashed is not None else old.password,
+            quota=quota if quota is not None else old.quota,
+            suspended=suspended if suspended is not None else old.suspended,
+        )
+        if new == old:
+            return done
+        said = []
+        if hashed is not None:
+            said.append("password changed")
+        if new.quota != old.quota:
+            said.append(f"quota {new.quota or 'as the domain'}")
+        if new.suspended != old.suspended:
+            said.append("suspended" if new.suspended else "resumed")
+        done.add(tx.put_mailboxes([new], "mailbox changed"), f"Mailbox {new.address}: {', '.join(said)}.")
+    return done
+
+
+def remove(store: Store, actor: str, address: str, *, dry_run: bool = False) -> Done:
+    """Remove a mailbox; its mail stays on its last home for ``keep_days``. Refused while an alias leads to it."""
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        mailbox = find(tx, address)
+        users = tx.aliases_to(mailbox.address)
+        if users:
+            raise StillInUse(
+                f"The alias {users[0]} leads to {mailbox.address}.",
+                field="address",
+                remedy=f"Change it first: 'roost alias show {users[0]}'.",
+            )
+        days = tx.cluster().policy.keep_days
+        done.add(
+            tx.remove_mailbox(mailbox.address),
+            f"Mailbox {mailbox.address} removed; its mail stays on {mailbox.home} for {days} days.",
+        )
+    return done

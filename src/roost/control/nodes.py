@@ -1,0 +1,108 @@
+"""Nodes: added with a one-time token, joined with it, removed when nothing lives there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from roost.control import passwords
+from roost.control.writing import Done, writing
+from roost.domain.cluster import Cluster, Node, Role
+from roost.domain.errors import AlreadyExists, BadName, NotAuthenticated, NotFound, StillInUse
+from roost.domain.names import host_name
+from roost.ports.store import JoinToken, Store
+
+_REFUSED = "Make a new one with 'roost node token NAME'."
+
+
+@dataclass
+class Token:
+    """A join token: shown once. ``text`` is ``ID.SECRET.FINGERPRINT``, the last part the CA's, for the node to pin."""
+
+    text: str
+    expires: datetime
+
+
+def find(cluster: Cluster, name: str) -> Node:
+    """Return the node of this name; raises ``NotFound``."""
+    wanted = host_name(name)
+    for node in cluster.nodes:
+        if node.name == wanted:
+            return node
+    raise NotFound(f"There is no node {wanted}.", field="node", remedy="See 'roost node list'.")
+
+
+def add(
+    store: Store, actor: str, name: str, roles: Sequence[str], addresses: Sequence[str], *, dry_run: bool = False
+) -> Done:
+    """Add a node; it does nothing until it joins. Its name and its addresses must be its own."""
+    node = Node.parse(name, list(roles), list(addresses))
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        cluster = tx.cluster()
+        for other in cluster.nodes:
+            if other.name == node.name:
+                raise AlreadyExists(
+                    f"There is a node {node.name} already.",
+                    field="name",
+                    remedy="Choose another name, or 'roost node token' to let it join again.",
+                )
+            shared = set(other.addresses) & set(node.addresses)
+            if shared:
+                raise AlreadyExists(f"{other.name} has the address {shared.pop()} already.", field="addresses")
+        for domain in cluster.domains:
+            if node.name == domain.access_zone or node.name.endswith(f".{domain.access_zone}"):
+                raise BadName(f"{node.name} lies in the access zone of {domain.name}.", field="name")
+        done.add(tx.put_node(node, "node added"), f"Node {node.name} added as {', '.join(sorted(node.roles))}.")
+    return done
+
+
+def new_token(store: Store, actor: str, name: str, fingerprint: str, now: datetime, minutes: int) -> Token:
+    """Make a one-time join token for a node that exists."""
+    with store.read() as view:
+        node = find(view.cluster(), name)
+    identity, secret = passwords.new_secret()[:12].replace(".", "-"), passwords.new_secret()
+    expires = now + timedelta(minutes=minutes)
+    store.put_token(JoinToken(identity, node.name, passwords.digest_secret(secret), expires, None), actor)
+    return Token(f"{identity}.{secret}.{fingerprint}", expires)
+
+
+def redeem(store: Store, token: str, now: datetime) -> Node:
+    """Use a join token: return its node, which counts as joined from now. Raises ``NotAuthenticated``.
+
+    The answer does not tell an unknown token from a wrong secret, nor does it take measurably longer.
+    """
+    identity, _, rest = token.strip().partition(".")
+    secret = rest.split(".")[0]
+    with store.read() as view:
+        held = view.token(identity)
+        cluster = view.cluster()
+    if held is None or not passwords.matches(secret, held.secret_hash):
+        raise NotAuthenticated("The join token is wrong.", field="token", remedy=_REFUSED)
+    if held.expires <= now:
+        raise NotAuthenticated("The join token has expired.", field="token", remedy=_REFUSED)
+    node = find(cluster, held.node)
+    if not store.use_token(identity, now):
+        raise NotAuthenticated("The join token was used before.", field="token", remedy=_REFUSED)
+    with writing(store, f"node {node.name}") as (tx, done):
+        joined = dataclasses.replace(find(tx.cluster(), node.name), joined=True)
+        done.add(tx.put_node(joined, "node joined"), f"Node {node.name} joined.")
+    return joined
+
+
+def remove(store: Store, actor: str, name: str, *, dry_run: bool = False) -> Done:
+    """Remove a node on which no mailbox lives. Its certificate is worth nothing from then on."""
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        node = find(tx.cluster(), name)
+        count = tx.count_mailboxes(home=node.name)
+        if count:
+            raise StillInUse(
+                f"{node.name} is the home of {count} mailboxes.",
+                field="node",
+                remedy="Move them to other homes first.",
+            )
+        if Role.CONTROL in node.roles:
+            raise StillInUse(f"{node.name} is the controller's own node.", field="node")
+        done.add(tx.remove_node(node.name), f"Node {node.name} removed.")
+    return done

@@ -1,0 +1,38 @@
+"""Where a new mailbox gets its home: the storage node that has the fewest. Measured load comes in later."""
+
+from __future__ import annotations
+
+import heapq
+
+from roost.domain.cluster import Cluster, Role
+from roost.domain.errors import NotFound, Refused
+
+
+class Placer:
+    """Hands out homes, each time the emptiest node; counts what it has handed out."""
+
+    def __init__(self, cluster: Cluster, homes: dict[str, int]) -> None:
+        self._names = {node.name for node in cluster.with_role(Role.STORAGE)}
+        joined = [node.name for node in cluster.with_role(Role.STORAGE) if node.joined]
+        self._heap = [(homes.get(name, 0), name) for name in joined]
+        heapq.heapify(self._heap)
+
+    def place(self, wanted: str | None) -> str:
+        """Return the home: the one that is wanted where it is a storage node, else the emptiest that has joined."""
+        if wanted:
+            if wanted not in self._names:
+                raise NotFound(
+                    f"There is no storage node {wanted}.",
+                    field="home",
+                    remedy="See 'roost node list' for their names.",
+                )
+            return wanted
+        if not self._heap:
+            raise Refused(
+                "No storage node has joined yet.",
+                field="home",
+                remedy="Add one with 'roost node add' and run 'roost join' on it.",
+            )
+        count, name = self._heap[0]
+        heapq.heapreplace(self._heap, (count + 1, name))
+        return name
