@@ -7,7 +7,7 @@ gone with the next answer. A node is given the tables of its roles, and of ``acc
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from roost.domain.cluster import Cluster, Node
@@ -57,33 +57,44 @@ class Feed:
         with self._store.read() as view:
             return _known(self._picture(view, view.value(EPOCH) or ""), name)
 
-    def answer(self, name: str, epoch: str, positions: Mapping[str, int]) -> News:
-        """Return what is newer than the positions. With another epoch, tables wait until the node has resynced."""
+    def answer(
+        self, name: str, epoch: str, positions: Mapping[str, int], *, held: int, paused: Collection[str] = ()
+    ) -> News:
+        """Return what is newer than the positions. With another epoch, tables wait until the node has resynced.
+
+        ``held`` is the revision of the settings that the node has; no rows of ``paused`` tables are given.
+        """
         with self._store.read() as view:
             now_epoch = view.value(EPOCH) or ""
             cluster = self._picture(view, now_epoch)
             node = _known(cluster, name)
             settings = None
-            if positions.get(SETTINGS, -1) != cluster.revision or epoch != now_epoch:
+            if held != cluster.revision or epoch != now_epoch:
                 settings = settings_for(cluster, name)
             pages = {}
             if epoch in (now_epoch, ""):
                 for table, scope in tables_of(node):
                     after = positions.get(table, 0)
-                    if table in positions and after < view.head(table, scope):
+                    if table in positions and table not in paused and after < view.head(table, scope):
                         pages[table] = view.page(table, scope, after, self._rows)
             return News(now_epoch, int(view.value(CHECK) or 0), settings, pages)
 
-    def differing(self, name: str, table: str, position: int, buckets: Sequence[tuple[int, int]]) -> list[int] | None:
-        """Return the buckets whose digests differ from the node's; None where the table has changed since."""
+    def differing(
+        self, name: str, table: str, position: int, buckets: Sequence[tuple[int, int]]
+    ) -> tuple[list[int] | None, int]:
+        """Return the buckets whose digests differ from the node's, and the table's head.
+
+        The list is None where the table has changed since the position.
+        """
         with self._store.read() as view:
             scope_table, scope = self._scope(view, name, table)
-            if view.head(scope_table, scope) > position:
-                return None
+            head = view.head(scope_table, scope)
+            if head > position:
+                return None, head
             mine = view.digests(scope_table, scope)
         if len(buckets) != len(mine):
             raise BadSetting(f"{len(mine)} buckets are compared.", field="buckets")
-        return [index for index, pair in enumerate(mine) if tuple(buckets[index]) != tuple(pair)]
+        return [index for index, pair in enumerate(mine) if tuple(buckets[index]) != tuple(pair)], head
 
     def bucket(self, name: str, table: str, position: int, bucket: int) -> list[tuple[str, Value]] | None:
         """Return the rows that a bucket should have; None where the table has changed since."""

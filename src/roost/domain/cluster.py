@@ -55,9 +55,7 @@ class Node:
                     f"There is no role {role!r}.", field="roles", remedy=f"The roles are: {known}."
                 ) from error
         if not parsed:
-            raise BadSetting(
-                "A node needs at least one role.", field="roles", remedy=f"The roles are: {known}."
-            )
+            raise BadSetting("A node needs at least one role.", field="roles", remedy=f"The roles are: {known}.")
         if {Role.MX, Role.BACKUP_MX} <= parsed:
             raise BadSetting(
                 "A node is either mx or backup-mx: both would queue for each other on one Postfix.",
@@ -65,9 +63,7 @@ class Node:
                 remedy="Give the backup a machine of its own.",
             )
         if not addresses:
-            raise BadSetting(
-                "A node needs an IP address.", field="address", remedy="Give --address 192.0.2.10."
-            )
+            raise BadSetting("A node needs an IP address.", field="address", remedy="Give --address 192.0.2.10.")
         checked = []
         for text in addresses:
             try:

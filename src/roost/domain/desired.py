@@ -149,9 +149,7 @@ def rows_of_node(node: Node, cluster_domain: str) -> tuple[Row, ...]:
         data = [address for address in node.addresses if version in address]
         if data:
             rows.append(
-                Row(
-                    Table.NAMES, "", f"{node.name}/{kind}", {"zone": cluster_domain, "ttl": 300, "data": data}
-                )
+                Row(Table.NAMES, "", f"{node.name}/{kind}", {"zone": cluster_domain, "ttl": 300, "data": data})
             )
     return tuple(rows)
 
@@ -224,9 +222,7 @@ def settings_for(cluster: Cluster, name: str) -> NodeSettings:
         cluster_domain=cluster.domain,
         revision=cluster.revision,
         peers=tuple(Peer(n.name, n.addresses, tuple(sorted(n.roles))) for n in peers),
-        domains=tuple(
-            MailDomain(d.name, d.access_zone) for d in sorted(cluster.domains, key=lambda d: d.name)
-        ),
+        domains=tuple(MailDomain(d.name, d.access_zone) for d in sorted(cluster.domains, key=lambda d: d.name)),
         service_names=service_names(cluster, node),
         policy=cluster.policy,
     )

@@ -104,9 +104,7 @@ class Reader(Protocol):
     def revision(self) -> int: ...
     def cluster(self) -> Cluster: ...
     def mailbox(self, address: Address) -> Mailbox | None: ...
-    def mailboxes(
-        self, *, domain: str = "", home: str = "", after: str = "", limit: int = 100
-    ) -> list[Mailbox]:
+    def mailboxes(self, *, domain: str = "", home: str = "", after: str = "", limit: int = 100) -> list[Mailbox]:
         """Return mailboxes sorted by address, those after ``after``; '' for a filter means any."""
 
     def count_mailboxes(self, *, domain: str = "", home: str = "") -> int: ...
@@ -190,3 +188,17 @@ class Store(Protocol):
         """Write a consistent copy of everything to a file, while others read and write."""
 
     def close(self) -> None: ...
+
+
+class Backups(Protocol):
+    """Copies of the whole store, taken and put back while it works."""
+
+    def save(self, path: str) -> None:
+        """Write a consistent copy of everything to a file."""
+
+    def load(self, path: str, actor: str) -> list[str]:
+        """Replace everything by the copy, keep what was there aside, and say in sentences what was done.
+
+        The revision jumps ahead of all that was ever given, and the ``epoch`` changes, so that every node compares
+        its tables anew.
+        """

@@ -48,12 +48,16 @@ class CertificateRequest(Message):
 class FeedRequest(Message):
     """How far the node is. ``positions`` maps table names, and ``settings``, to revisions.
 
-    ``epoch`` names the store that the positions belong to. ``health`` maps drivers that are not well to a
+    ``epoch`` names the store that the positions belong to. ``held`` is the revision of the settings that the node
+    has, though it may not have applied them yet (its position says that). ``paused`` lists tables that it cannot
+    take rows of at the moment. ``health`` maps drivers that are not well to a
     sentence; ``checked`` is the number of the last drift check that the node has done.
     """
 
     epoch: str = ""
     positions: dict[str, int]
+    held: int = -1
+    paused: list[str] = []
     health: dict[str, str] = {}
     checked: int = 0
     wait: float = Field(default=25.0, ge=0, le=60)
@@ -89,10 +93,14 @@ class DigestRequest(Message):
 
 
 class DigestReply(Message):
-    """``comparable`` is false where the store has moved on: ask again. ``differ`` lists the buckets that differ."""
+    """``comparable`` is false where the store has moved on: ask again. ``differ`` lists the buckets that differ.
+
+    ``head`` is the revision of the table's last change.
+    """
 
     comparable: bool
     differ: list[int] = []
+    head: int = 0
 
 
 class BucketRequest(Message):

@@ -1,0 +1,85 @@
+"""The controller's HTTPS API put together. Handlers are thin: check the form, call a use case, answer.
+
+``/v1`` is for administrators and their programs, ``/agent`` for the nodes. The description is at ``/openapi.json``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import roost
+from roost.api import agents, aliases, cluster, domains, mailboxes, nodes, problems
+from roost.api.parts import Parts
+from roost.api.wakeup import Wakeup
+from roost.domain.errors import Unavailable
+
+_PERSIST_SECONDS = 1.0
+_log = structlog.get_logger()
+
+
+class RingAfterWrites:
+    """Wakes whoever waits after every request that may have written: before its answer is sent."""
+
+    def __init__(self, app: ASGIApp, wakeup: Wakeup) -> None:
+        self._app = app
+        self._wakeup = wakeup
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; ring as its answer begins."""
+        writes = scope["type"] == "http" and scope["method"] != "GET" and scope["path"] != "/agent/feed"
+
+        async def ringing(message: object) -> None:
+            if writes and isinstance(message, dict) and message["type"] == "http.response.start":
+                self._wakeup.ring()
+            await send(message)  # type: ignore[arg-type]
+
+        await self._app(scope, receive, ringing if writes else send)
+
+
+def build(parts: Parts) -> FastAPI:
+    """Return the application."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        del app
+        parts.wakeup.attach()
+        keeper = asyncio.create_task(_keep_positions(parts))
+        yield
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+
+    app = FastAPI(
+        title="Roost",
+        version=roost.__version__,
+        summary="Scale-out email on ordinary servers",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.parts = parts
+    for router in (domains.router, mailboxes.router, aliases.router, nodes.router, cluster.router, agents.router):
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(RingAfterWrites, wakeup=parts.wakeup)
+    return app
+
+
+async def _keep_positions(parts: Parts) -> None:
+    """Write the nodes' positions to the store now and then; a store that is busy gets them the next time."""
+    while True:
+        await asyncio.sleep(_PERSIST_SECONDS)
+        changed = parts.followers.changed()
+        if not changed:
+            continue
+        try:
+            await run_in_threadpool(parts.store.put_positions, changed)
+        except Unavailable as error:
+            _log.warning("positions not kept", reason=str(error))

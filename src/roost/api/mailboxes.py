@@ -1,0 +1,95 @@
+"""Mailboxes, for administrators. Passwords come in and never go out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from roost.api.identity import actor_of
+from roost.api.parts import parts_of
+from roost.control import domains, mailboxes
+from roost.domain.cluster import Cluster, Mailbox
+from roost.wire.resources import MailboxChange, MailboxView, NewMailbox, NewMailboxes, Written
+
+router = APIRouter(prefix="/v1/mailboxes", tags=["mailboxes"])
+Actor = Annotated[str, Depends(actor_of)]
+
+
+def _view(cluster: Cluster, mailbox: Mailbox) -> MailboxView:
+    domain = domains.find(cluster, mailbox.address.domain)
+    return MailboxView(
+        address=str(mailbox.address),
+        hostname=mailbox.hostname(domain),
+        target=mailbox.target(domain),
+        home=mailbox.home,
+        quota=mailbox.quota or domain.quota,
+        suspended=mailbox.suspended,
+        number=mailbox.number,
+    )
+
+
+def _wanted(body: NewMailbox) -> mailboxes.Wanted:
+    return mailboxes.Wanted(body.address, body.password, body.password_hash, body.home, body.quota)
+
+
+@router.get("")
+def list_mailboxes(
+    request: Request,
+    actor: Actor,
+    domain: str = "",
+    home: str = "",
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[MailboxView]:
+    """Mailboxes sorted by address; the next page begins after the last address of this one."""
+    del actor
+    with parts_of(request).store.read() as view:
+        cluster = view.cluster()
+        return [_view(cluster, m) for m in view.mailboxes(domain=domain, home=home, after=after, limit=limit)]
+
+
+@router.get("/{address}")
+def show(address: str, request: Request, actor: Actor) -> MailboxView:
+    """One mailbox."""
+    del actor
+    with parts_of(request).store.read() as view:
+        return _view(view.cluster(), mailboxes.find(view, address))
+
+
+@router.post("")
+def add(body: NewMailbox, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Add a mailbox."""
+    done = mailboxes.add(parts_of(request).store, actor, _wanted(body), dry_run=dry_run)
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)
+
+
+@router.post("/import")
+def add_many(body: NewMailboxes, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Add all mailboxes or none; findings carry the place in the list, from 1, as their line."""
+    wanted = [_wanted(mailbox) for mailbox in body.mailboxes]
+    done = mailboxes.add_many(parts_of(request).store, actor, wanted, dry_run=dry_run)
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)
+
+
+@router.patch("/{address}")
+def change(address: str, body: MailboxChange, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Change a mailbox."""
+    done = mailboxes.change(
+        parts_of(request).store,
+        actor,
+        address,
+        password=body.password,
+        password_hash=body.password_hash,
+        quota=body.quota,
+        suspended=body.suspended,
+        dry_run=dry_run,
+    )
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)
+
+
+@router.delete("/{address}")
+def remove(address: str, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Remove a mailbox."""
+    done = mailboxes.remove(parts_of(request).store, actor, address, dry_run=dry_run)
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)

@@ -1,0 +1,82 @@
+"""Nodes, for administrators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from roost.api.identity import actor_of
+from roost.api.parts import Parts, parts_of
+from roost.control import nodes
+from roost.control import status as statuses
+from roost.wire.resources import NewNode, NodeAdded, NodeView, Written
+
+router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
+Actor = Annotated[str, Depends(actor_of)]
+
+
+def node_view(entry: statuses.NodeStatus) -> NodeView:
+    """Return a node as administrators see it."""
+    return NodeView(
+        name=entry.node.name,
+        roles=sorted(entry.node.roles),
+        addresses=list(entry.node.addresses),
+        joined=entry.node.joined,
+        seen=entry.seen.at,
+        connected=entry.connected,
+        positions=entry.seen.positions,
+        late=entry.late,
+        mailboxes=entry.mailboxes,
+        health=entry.seen.health,
+    )
+
+
+@router.get("")
+def list_nodes(request: Request, actor: Actor) -> list[NodeView]:
+    """All nodes, with what they last said."""
+    del actor
+    parts = parts_of(request)
+    return [node_view(entry) for entry in statuses.status(parts.store, parts.followers, parts.clock.now()).nodes]
+
+
+@router.get("/{name}")
+def show(name: str, request: Request, actor: Actor) -> NodeView:
+    """One node."""
+    with parts_of(request).store.read() as view:
+        wanted = nodes.find(view.cluster(), name).name
+    return next(node for node in list_nodes(request, actor) if node.name == wanted)
+
+
+@router.post("")
+def add(body: NewNode, request: Request, actor: Actor, dry_run: bool = False) -> NodeAdded:
+    """Add a node; the answer has its join token, which is shown this once."""
+    parts = parts_of(request)
+    done = nodes.add(parts.store, actor, body.name, body.roles, body.addresses, dry_run=dry_run)
+    if dry_run:
+        return NodeAdded(revision=0, dry_run=True, did=done.did)
+    return _with_token(parts, actor, body.name, body.valid_minutes, NodeAdded(revision=done.revision, did=done.did))
+
+
+@router.post("/{name}/token")
+def token(
+    name: str, request: Request, actor: Actor, valid_minutes: Annotated[int, Query(ge=1, le=10_080)] = 60
+) -> NodeAdded:
+    """Make a new join token for a node: its machine was replaced, or the first token expired."""
+    return _with_token(parts_of(request), actor, name, valid_minutes, NodeAdded(revision=0))
+
+
+def _with_token(parts: Parts, actor: str, name: str, minutes: int, answer: NodeAdded) -> NodeAdded:
+    made = nodes.new_token(parts.store, actor, name, parts.authority.fingerprint(), parts.clock.now(), minutes)
+    answer.token, answer.expires = made.text, made.expires
+    return answer
+
+
+@router.delete("/{name}")
+def remove(name: str, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Remove a node on which no mailbox lives."""
+    parts = parts_of(request)
+    done = nodes.remove(parts.store, actor, name, dry_run=dry_run)
+    if not dry_run:
+        parts.followers.forget(name)
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)

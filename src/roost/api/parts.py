@@ -1,0 +1,33 @@
+"""What the handlers work with: put together in ``roost.main``, carried by the application's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request
+
+from roost.api.wakeup import Wakeup
+from roost.control.authority import Authority
+from roost.control.feed import Feed
+from roost.control.followers import Followers
+from roost.ports.clock import Clock
+from roost.ports.store import Backups, Store
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One controller's parts."""
+
+    store: Store
+    backups: Backups
+    clock: Clock
+    authority: Authority
+    feed: Feed
+    followers: Followers
+    wakeup: Wakeup
+
+
+def parts_of(request: Request) -> Parts:
+    """Return the parts of the application that serves the request."""
+    return cast("Parts", request.app.state.parts)

@@ -1,0 +1,420 @@
+"""The administrators' API from the caller's side: one method for each request, errors as Roost's own tree.
+
+Protocol: HTTPS with ``Authorization: Bearer <key>``; bodies are the models of ``roost.wire.resources`` as JSON.
+A refusal arrives as ``application/problem+json`` (RFC 9457) and leaves here as the class of ``roost.domain.errors``
+that has its ``code``, so that a caller sees the same tree as the controller. What the network does (no answer, a
+certificate that does not verify) is translated too: no exception of the HTTP library passes.
+
+Guarantee: nothing is repeated by itself. A write whose answer was lost may have been done; look before you ask again.
+
+Relies on httpx2 for HTTP and on ``ssl`` for trust. Proxies named in the environment are not used: the key goes to
+the controller and to nobody else.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from roost.domain.errors import (
+    BadImport,
+    BadName,
+    BadSetting,
+    ControllerAway,
+    Finding,
+    Forbidden,
+    NotAuthenticated,
+    RoostError,
+    Unavailable,
+    every_error,
+)
+from roost.wire import resources as r
+
+T = TypeVar("T")
+Progress = Callable[[int], None]
+"""Is told how many bytes (of a transfer) went since it was called last."""
+
+_CHUNK = 262_144
+_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 30.0
+_LONG_SECONDS = 900.0
+"""For a backup, a restore and the audit log's check, which walk over everything the store has."""
+
+_IMPORT_SECONDS_PER_MAILBOX = 0.1
+"""The controller hashes a password in clear in about 0.03 s; hashes that are given are far quicker."""
+
+_SERVER_FAULT = 500
+_NO_CONTENT = 204
+
+
+class AdminClient:
+    """A connection to the API; use it as a context manager, or close it.
+
+    ``url`` is the controller's address without a path; ``verify`` the TLS context that knows its authority.
+    ``transport`` replaces the network in tests. Every method raises ``RoostError``: ``ControllerAway`` where there
+    is no answer, otherwise what the controller said.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        verify: ssl.SSLContext | None = None,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+        limits = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+        try:
+            self._http = httpx2.Client(
+                base_url=self._url,
+                headers=headers,
+                verify=verify if verify is not None else True,
+                transport=transport,
+                timeout=limits,
+                trust_env=False,
+                follow_redirects=False,
+            )
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise BadSetting(f"{url!r} is not a URL: {error}.", field="url") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    # Domains
+
+    def domains(self) -> list[r.DomainView]:
+        return self._get("/v1/domains", list[r.DomainView])
+
+    def domain(self, name: str) -> r.DomainView:
+        return self._get(f"/v1/domains/{_segment(name)}", r.DomainView)
+
+    def add_domain(self, new: r.NewDomain, *, dry_run: bool = False) -> r.Written:
+        return self._write("POST", "/v1/domains", new, dry_run=dry_run)
+
+    def change_domain(self, name: str, change: r.DomainChange, *, dry_run: bool = False) -> r.Written:
+        return self._write("PATCH", f"/v1/domains/{_segment(name)}", change, dry_run=dry_run)
+
+    def remove_domain(self, name: str, *, dry_run: bool = False) -> r.Written:
+        return self._write("DELETE", f"/v1/domains/{_segment(name)}", dry_run=dry_run)
+
+    # Mailboxes
+
+    def mailboxes(
+        self, *, domain: str = "", home: str = "", after: str = "", limit: int = 1000
+    ) -> list[r.MailboxView]:
+        """Return one page, sorted by address, of the mailboxes after ``after``."""
+        query = {"domain": domain, "home": home, "after": after, "limit": limit}
+        return self._get("/v1/mailboxes", list[r.MailboxView], query)
+
+    def mailbox(self, address: str) -> r.MailboxView:
+        return self._get(f"/v1/mailboxes/{_segment(address)}", r.MailboxView)
+
+    def add_mailbox(self, new: r.NewMailbox, *, dry_run: bool = False) -> r.Written:
+        return self._write("POST", "/v1/mailboxes", new, dry_run=dry_run)
+
+    def import_mailboxes(
+        self, new: r.NewMailboxes, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> r.Written:
+        """Add all of them or none; raises ``BadImport`` whose lines are 1-based places in the list.
+
+        ``progress`` hears of the bytes of ``import_body(new)``; the controller works on after the last.
+        """
+        body = import_body(new)
+        seconds = _ANSWER_SECONDS + _IMPORT_SECONDS_PER_MAILBOX * len(new.mailboxes)
+        response = self._send(
+            "POST",
+            "/v1/mailboxes/import",
+            query={"dry_run": "true"} if dry_run else {},
+            content=_chunks(body, progress),
+            headers={"Content-Type": "application/json", "Content-Length": str(len(body))},
+            seconds=seconds,
+        )
+        return _read(response, r.Written)
+
+    def change_mailbox(self, address: str, change: r.MailboxChange, *, dry_run: bool = False) -> r.Written:
+        return self._write("PATCH", f"/v1/mailboxes/{_segment(address)}", change, dry_run=dry_run)
+
+    def remove_mailbox(self, address: str, *, dry_run: bool = False) -> r.Written:
+        return self._write("DELETE", f"/v1/mailboxes/{_segment(address)}", dry_run=dry_run)
+
+    # Aliases
+
+    def aliases(self, *, domain: str = "", after: str = "", limit: int = 1000) -> list[r.AliasView]:
+        """Return one page, sorted by address, of the aliases after ``after``."""
+        query = {"domain": domain, "after": after, "limit": limit}
+        return self._get("/v1/aliases", list[r.AliasView], query)
+
+    def alias(self, address: str) -> r.AliasView:
+        return self._get(f"/v1/aliases/{_segment(address)}", r.AliasView)
+
+    def add_alias(self, new: r.NewAlias, *, dry_run: bool = False) -> r.Written:
+        return self._write("POST", "/v1/aliases", new, dry_run=dry_run)
+
+    def set_alias(self, new: r.NewAlias, *, dry_run: bool = False) -> r.Written:
+        return self._write("PUT", f"/v1/aliases/{_segment(new.address)}", new, dry_run=dry_run)
+
+    def remove_alias(self, address: str, *, dry_run: bool = False) -> r.Written:
+        return self._write("DELETE", f"/v1/aliases/{_segment(address)}", dry_run=dry_run)
+
+    # Nodes
+
+    def nodes(self) -> list[r.NodeView]:
+        return self._get("/v1/nodes", list[r.NodeView])
+
+    def node(self, name: str) -> r.NodeView:
+        return self._get(f"/v1/nodes/{_segment(name)}", r.NodeView)
+
+    def add_node(self, new: r.NewNode, *, dry_run: bool = False) -> r.NodeAdded:
+        return self._write("POST", "/v1/nodes", new, dry_run=dry_run, kind=r.NodeAdded)
+
+    def remove_node(self, name: str, *, dry_run: bool = False) -> r.Written:
+        return self._write("DELETE", f"/v1/nodes/{_segment(name)}", dry_run=dry_run)
+
+    def new_token(self, name: str, *, valid_minutes: int = 60) -> r.NodeAdded:
+        """Return a fresh join token of a node."""
+        path = f"/v1/nodes/{_segment(name)}/token"
+        return _read(self._send("POST", path, query={"valid_minutes": valid_minutes}), r.NodeAdded)
+
+    # What happened, and how it stands
+
+    def receipt(self, revision: int, *, wait: float = 0) -> r.Receipt:
+        """Return who has applied a revision; answers when all have, or after ``wait`` seconds."""
+        path, query = f"/v1/receipts/{int(revision)}", {"wait": f"{wait:g}"}
+        return _read(self._send("GET", path, query=query, seconds=wait + _ANSWER_SECONDS), r.Receipt)
+
+    def status(self) -> r.Status:
+        return self._get("/v1/status", r.Status)
+
+    def drift(self) -> r.Drift:
+        return self._get("/v1/drift", r.Drift)
+
+    def check_drift(self) -> r.Drift:
+        """Ask all nodes to look for drift now; returns at once, with those that have yet to do it."""
+        return _read(self._send("POST", "/v1/drift"), r.Drift)
+
+    def events(self, *, after: int = 0, limit: int = 100) -> list[r.EventView]:
+        """Return the entries of the audit log after a revision, the oldest first."""
+        return self._get("/v1/events", list[r.EventView], {"after": after, "limit": limit})
+
+    def verify_events(self) -> list[str]:
+        """Walk the whole audit log; returns a sentence for every broken link, nothing where it is intact."""
+        return _read(self._send("GET", "/v1/events/verify", seconds=_LONG_SECONDS), r.Written).did
+
+    # Policy and keys
+
+    def policy(self) -> r.PolicyView:
+        return self._get("/v1/policy", r.PolicyView)
+
+    def change_policy(self, change: dict[str, int | str | list[str]], *, dry_run: bool = False) -> r.Written:
+        query = {"dry_run": "true"} if dry_run else {}
+        return _read(self._send("PATCH", "/v1/policy", query=query, json=change), r.Written)
+
+    def keys(self) -> list[r.KeyView]:
+        return self._get("/v1/keys", list[r.KeyView])
+
+    def add_key(self, new: r.NewKey) -> r.KeyMade:
+        return self._write("POST", "/v1/keys", new, kind=r.KeyMade)
+
+    def remove_key(self, id: str) -> r.Written:
+        return self._write("DELETE", f"/v1/keys/{_segment(id)}")
+
+    # Backup
+
+    def backup(self, into: BinaryIO, *, progress: Progress | None = None) -> int:
+        """Write a consistent copy of the whole store into an open file; returns how many bytes it has."""
+        written = 0
+        with (
+            self._translating(),
+            self._http.stream("GET", "/v1/backup", timeout=_times(_LONG_SECONDS)) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise _error_of(response)
+            for part in response.iter_bytes(_CHUNK):
+                into.write(part)
+                written += len(part)
+                if progress is not None:
+                    progress(len(part))
+        return written
+
+    def restore(self, source: BinaryIO, size: int, *, progress: Progress | None = None) -> r.Restored:
+        """Replace everything by the ``size`` bytes of a backup."""
+
+        def parts() -> Iterator[bytes]:
+            while part := source.read(_CHUNK):
+                yield part
+                if progress is not None:
+                    progress(len(part))
+
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        response = self._send("POST", "/v1/restore", content=parts(), headers=headers, seconds=_LONG_SECONDS)
+        return _read(response, r.Restored)
+
+    # How it is done
+
+    def _get(self, path: str, kind: type[T], query: dict[str, Any] | None = None) -> T:
+        wanted = {name: value for name, value in (query or {}).items() if value != ""}
+        return _read(self._send("GET", path, query=wanted), kind)
+
+    def _write(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        *,
+        dry_run: bool = False,
+        kind: type[T] = r.Written,  # type: ignore[assignment]
+    ) -> T:
+        """Send a write; fields of ``body`` that are None were not given and are left out."""
+        content, headers = None, {}
+        if body is not None:
+            content = body.model_dump_json(exclude_none=True).encode()
+            headers = {"Content-Type": "application/json"}
+        query = {"dry_run": "true"} if dry_run else {}
+        return _read(self._send(method, path, query=query, content=content, headers=headers), kind)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, Any] | None = None,
+        content: bytes | Iterator[bytes] | None = None,
+        json: object = None,
+        headers: dict[str, str] | None = None,
+        seconds: float = _ANSWER_SECONDS,
+    ) -> httpx2.Response:
+        with self._translating():
+            response = self._http.request(
+                method,
+                path,
+                params=query or None,
+                content=content,
+                json=json,
+                headers=headers,
+                timeout=_times(seconds),
+            )
+        if not response.is_success:
+            raise _error_of(response)
+        return response
+
+    def _translating(self) -> AbstractContextManager[None]:
+        return _translating(self._url)
+
+
+def import_body(new: r.NewMailboxes) -> bytes:
+    """Return the request body of an import."""
+    return new.model_dump_json(exclude_none=True).encode()
+
+
+def _chunks(body: bytes, progress: Progress | None) -> Iterator[bytes]:
+    """Yield the body in pieces, and tell how far it is."""
+    for start in range(0, len(body), _CHUNK):
+        part = body[start : start + _CHUNK]
+        yield part
+        if progress is not None:
+            progress(len(part))
+
+
+def _times(seconds: float) -> httpx2.Timeout:
+    return httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)
+
+
+def _segment(text: str) -> str:
+    """Return a value as one segment of a path; raises ``BadName`` where it could lead to another path."""
+    if text in ("", ".", ".."):
+        raise BadName(f"{text!r} cannot be the name of anything.")
+    return quote(text, safe="")
+
+
+@contextmanager
+def _translating(url: str) -> Iterator[None]:
+    """Turn the HTTP library's exceptions into ours."""
+    try:
+        yield
+    except httpx2.TimeoutException as error:
+        raise ControllerAway(
+            f"The controller at {url} did not answer in time.",
+            remedy="Look at its log; if this was a write, look whether it was done before you repeat it.",
+        ) from error
+    except httpx2.TransportError as error:
+        if isinstance(_root(error), ssl.SSLCertVerificationError):
+            raise NotAuthenticated(
+                f"What answers at {url} could not prove to be the controller: {_root(error)}.",
+                field="ca",
+                remedy="Let 'ca' in the settings name the cluster's authority, and 'url' the certificate's name.",
+            ) from error
+        raise ControllerAway(
+            f"The controller at {url} cannot be reached: {error}.",
+            remedy="See whether it runs and whether 'url' in the settings is right.",
+        ) from error
+    except httpx2.InvalidURL as error:
+        raise BadSetting(f"{url!r} is not a URL: {error}.", field="url") from error
+    except httpx2.HTTPError as error:
+        raise ControllerAway(f"The controller at {url} did not answer as it should: {error}.") from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the exception at the bottom of a chain."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return error
+
+
+def _read(response: httpx2.Response, kind: type[T]) -> T:
+    """Return the answer's body as the model; raises ``Unavailable`` where it is something else."""
+    if response.status_code == _NO_CONTENT and kind is r.Written:
+        return kind(revision=0)
+    try:
+        return TypeAdapter(kind).validate_json(response.content)
+    except ValidationError as error:
+        raise Unavailable(
+            f"The controller's answer to {response.request.url.path} is not one that this version knows.",
+            remedy="Use the same version of Roost here and on the controller.",
+        ) from error
+
+
+def _error_of(response: httpx2.Response) -> RoostError:
+    """Return the error that an answer tells, of the same class as on the controller."""
+    try:
+        problem = r.Problem.model_validate_json(response.content)
+    except ValidationError:
+        return _unexpected(response)
+    kinds = {kind.code: kind for kind in every_error()}
+    kind = kinds.get(problem.code)
+    if kind is BadImport:
+        findings = tuple(Finding(f.line, f.column, f.field, f.message) for f in problem.findings)
+        return BadImport(problem.detail, findings, remedy=problem.remedy)
+    if kind is None:
+        kind = Unavailable if problem.status >= _SERVER_FAULT else RoostError
+    return kind(problem.detail, remedy=problem.remedy, field=problem.field)
+
+
+def _unexpected(response: httpx2.Response) -> RoostError:
+    """Return an error for an answer that is not in Roost's form: another server, or a proxy, is in the way."""
+    said = f"{response.url} answered {response.status_code} {response.reason_phrase}, and not in Roost's form."
+    if response.status_code == NotAuthenticated.status:
+        return NotAuthenticated(said, remedy="Check the key in the file that 'key_file' names.")
+    if response.status_code == Forbidden.status:
+        return Forbidden(said)
+    if response.status_code >= _SERVER_FAULT:
+        return Unavailable(said, remedy="Look at the controller's log.")
+    return RoostError(said, remedy="See whether 'url' in the settings leads to the controller.")
