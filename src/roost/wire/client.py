@@ -15,27 +15,16 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
-from roost.domain.errors import (
-    BadImport,
-    BadName,
-    BadSetting,
-    ControllerAway,
-    Finding,
-    Forbidden,
-    NotAuthenticated,
-    RoostError,
-    Unavailable,
-    every_error,
-)
+from roost.domain.errors import BadName, BadSetting
 from roost.wire import resources as r
+from roost.wire.answers import error_of, read, translating
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -49,9 +38,6 @@ _LONG_SECONDS = 900.0
 
 _IMPORT_SECONDS_PER_MAILBOX = 0.1
 """The controller hashes a password in clear in about 0.03 s; hashes that are given are far quicker."""
-
-_SERVER_FAULT = 500
-_NO_CONTENT = 204
 
 
 class AdminClient:
@@ -147,7 +133,7 @@ class AdminClient:
             headers={"Content-Type": "application/json", "Content-Length": str(len(body))},
             seconds=seconds,
         )
-        return _read(response, r.Written)
+        return read(response, r.Written)
 
     def change_mailbox(self, address: str, change: r.MailboxChange, *, dry_run: bool = False) -> r.Written:
         return self._write("PATCH", f"/v1/mailboxes/{_segment(address)}", change, dry_run=dry_run)
@@ -191,14 +177,14 @@ class AdminClient:
     def new_token(self, name: str, *, valid_minutes: int = 60) -> r.NodeAdded:
         """Return a fresh join token of a node."""
         path = f"/v1/nodes/{_segment(name)}/token"
-        return _read(self._send("POST", path, query={"valid_minutes": valid_minutes}), r.NodeAdded)
+        return read(self._send("POST", path, query={"valid_minutes": valid_minutes}), r.NodeAdded)
 
     # What happened, and how it stands
 
     def receipt(self, revision: int, *, wait: float = 0) -> r.Receipt:
         """Return who has applied a revision; answers when all have, or after ``wait`` seconds."""
         path, query = f"/v1/receipts/{int(revision)}", {"wait": f"{wait:g}"}
-        return _read(self._send("GET", path, query=query, seconds=wait + _ANSWER_SECONDS), r.Receipt)
+        return read(self._send("GET", path, query=query, seconds=wait + _ANSWER_SECONDS), r.Receipt)
 
     def status(self) -> r.Status:
         return self._get("/v1/status", r.Status)
@@ -208,7 +194,7 @@ class AdminClient:
 
     def check_drift(self) -> r.Drift:
         """Ask all nodes to look for drift now; returns at once, with those that have yet to do it."""
-        return _read(self._send("POST", "/v1/drift"), r.Drift)
+        return read(self._send("POST", "/v1/drift"), r.Drift)
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[r.EventView]:
         """Return the entries of the audit log after a revision, the oldest first."""
@@ -216,7 +202,7 @@ class AdminClient:
 
     def verify_events(self) -> list[str]:
         """Walk the whole audit log; returns a sentence for every broken link, nothing where it is intact."""
-        return _read(self._send("GET", "/v1/events/verify", seconds=_LONG_SECONDS), r.Written).did
+        return read(self._send("GET", "/v1/events/verify", seconds=_LONG_SECONDS), r.Written).did
 
     # Policy and keys
 
@@ -225,7 +211,7 @@ class AdminClient:
 
     def change_policy(self, change: dict[str, int | str | list[str]], *, dry_run: bool = False) -> r.Written:
         query = {"dry_run": "true"} if dry_run else {}
-        return _read(self._send("PATCH", "/v1/policy", query=query, json=change), r.Written)
+        return read(self._send("PATCH", "/v1/policy", query=query, json=change), r.Written)
 
     def keys(self) -> list[r.KeyView]:
         return self._get("/v1/keys", list[r.KeyView])
@@ -242,12 +228,12 @@ class AdminClient:
         """Write a consistent copy of the whole store into an open file; returns how many bytes it has."""
         written = 0
         with (
-            self._translating(),
+            translating(self._url),
             self._http.stream("GET", "/v1/backup", timeout=_times(_LONG_SECONDS)) as response,
         ):
             if not response.is_success:
                 response.read()
-                raise _error_of(response)
+                raise error_of(response)
             for part in response.iter_bytes(_CHUNK):
                 into.write(part)
                 written += len(part)
@@ -266,13 +252,13 @@ class AdminClient:
 
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         response = self._send("POST", "/v1/restore", content=parts(), headers=headers, seconds=_LONG_SECONDS)
-        return _read(response, r.Restored)
+        return read(response, r.Restored)
 
     # How it is done
 
     def _get(self, path: str, kind: type[T], query: dict[str, Any] | None = None) -> T:
         wanted = {name: value for name, value in (query or {}).items() if value != ""}
-        return _read(self._send("GET", path, query=wanted), kind)
+        return read(self._send("GET", path, query=wanted), kind)
 
     def _write(
         self,
@@ -289,7 +275,7 @@ class AdminClient:
             content = body.model_dump_json(exclude_none=True).encode()
             headers = {"Content-Type": "application/json"}
         query = {"dry_run": "true"} if dry_run else {}
-        return _read(self._send(method, path, query=query, content=content, headers=headers), kind)
+        return read(self._send(method, path, query=query, content=content, headers=headers), kind)
 
     def _send(
         self,
@@ -302,7 +288,7 @@ class AdminClient:
         headers: dict[str, str] | None = None,
         seconds: float = _ANSWER_SECONDS,
     ) -> httpx2.Response:
-        with self._translating():
+        with translating(self._url):
             response = self._http.request(
                 method,
                 path,
@@ -313,11 +299,8 @@ class AdminClient:
                 timeout=_times(seconds),
             )
         if not response.is_success:
-            raise _error_of(response)
+            raise error_of(response)
         return response
-
-    def _translating(self) -> AbstractContextManager[None]:
-        return _translating(self._url)
 
 
 def import_body(new: r.NewMailboxes) -> bytes:
@@ -343,78 +326,3 @@ def _segment(text: str) -> str:
     if text in ("", ".", ".."):
         raise BadName(f"{text!r} cannot be the name of anything.")
     return quote(text, safe="")
-
-
-@contextmanager
-def _translating(url: str) -> Iterator[None]:
-    """Turn the HTTP library's exceptions into ours."""
-    try:
-        yield
-    except httpx2.TimeoutException as error:
-        raise ControllerAway(
-            f"The controller at {url} did not answer in time.",
-            remedy="Look at its log; if this was a write, look whether it was done before you repeat it.",
-        ) from error
-    except httpx2.TransportError as error:
-        if isinstance(_root(error), ssl.SSLCertVerificationError):
-            raise NotAuthenticated(
-                f"What answers at {url} could not prove to be the controller: {_root(error)}.",
-                field="ca",
-                remedy="Let 'ca' in the settings name the cluster's authority, and 'url' the certificate's name.",
-            ) from error
-        raise ControllerAway(
-            f"The controller at {url} cannot be reached: {error}.",
-            remedy="See whether it runs and whether 'url' in the settings is right.",
-        ) from error
-    except httpx2.InvalidURL as error:
-        raise BadSetting(f"{url!r} is not a URL: {error}.", field="url") from error
-    except httpx2.HTTPError as error:
-        raise ControllerAway(f"The controller at {url} did not answer as it should: {error}.") from error
-
-
-def _root(error: BaseException) -> BaseException:
-    """Return the exception at the bottom of a chain."""
-    while (below := error.__cause__ or error.__context__) is not None:
-        error = below
-    return error
-
-
-def _read(response: httpx2.Response, kind: type[T]) -> T:
-    """Return the answer's body as the model; raises ``Unavailable`` where it is something else."""
-    if response.status_code == _NO_CONTENT and kind is r.Written:
-        return kind(revision=0)
-    try:
-        return TypeAdapter(kind).validate_json(response.content)
-    except ValidationError as error:
-        raise Unavailable(
-            f"The controller's answer to {response.request.url.path} is not one that this version knows.",
-            remedy="Use the same version of Roost here and on the controller.",
-        ) from error
-
-
-def _error_of(response: httpx2.Response) -> RoostError:
-    """Return the error that an answer tells, of the same class as on the controller."""
-    try:
-        problem = r.Problem.model_validate_json(response.content)
-    except ValidationError:
-        return _unexpected(response)
-    kinds = {kind.code: kind for kind in every_error()}
-    kind = kinds.get(problem.code)
-    if kind is BadImport:
-        findings = tuple(Finding(f.line, f.column, f.field, f.message) for f in problem.findings)
-        return BadImport(problem.detail, findings, remedy=problem.remedy)
-    if kind is None:
-        kind = Unavailable if problem.status >= _SERVER_FAULT else RoostError
-    return kind(problem.detail, remedy=problem.remedy, field=problem.field)
-
-
-def _unexpected(response: httpx2.Response) -> RoostError:
-    """Return an error for an answer that is not in Roost's form: another server, or a proxy, is in the way."""
-    said = f"{response.url} answered {response.status_code} {response.reason_phrase}, and not in Roost's form."
-    if response.status_code == NotAuthenticated.status:
-        return NotAuthenticated(said, remedy="Check the key in the file that 'key_file' names.")
-    if response.status_code == Forbidden.status:
-        return Forbidden(said)
-    if response.status_code >= _SERVER_FAULT:
-        return Unavailable(said, remedy="Look at the controller's log.")
-    return RoostError(said, remedy="See whether 'url' in the settings leads to the controller.")
