@@ -1,0 +1,269 @@
+"""The node: its drivers brought to what the settings say, its tables to what the feed says.
+
+One lock lets one change happen at a time; looking needs none. A driver that fails does not stop the others: its
+words become the node's health, and it is tried again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from roost.agent import files, tables
+from roost.agent.disk import Disk
+from roost.domain.change import FOUND
+from roost.domain.desired import NodeSettings, Table
+from roost.domain.errors import RoostError, TooMuchChange
+from roost.ports.driver import Batch, Driver, TableStore
+from roost.ports.host import Facts, Host, Services
+from roost.wire.agent_messages import DriftFinding, DriftReport, TableNews
+
+_log = structlog.get_logger()
+PAUSE_SECONDS = 5.0
+"""For how long a table that could not take its rows is left alone."""
+
+
+class Node:
+    """This machine, with its drivers. Drivers come in the order in which they are to be brought up."""
+
+    def __init__(
+        self,
+        drivers: Sequence[Driver],
+        host: Host,
+        services: Services,
+        disk: Disk,
+        gather: Callable[[], Facts],
+    ) -> None:
+        self._drivers = drivers
+        self._host = host
+        self._services = services
+        self._disk = disk
+        self._gather = gather
+        self._lock = threading.RLock()
+        self._tables: dict[Table, tuple[Driver, TableStore]] = {}
+        self._paused: dict[Table, float] = {}
+        self._seen: dict[Table, int] = {}
+        self.settings = disk.settings()
+        self.state = disk.state()
+        self.health: dict[str, str] = {}
+
+    # What the controller is told
+
+    def positions(self) -> dict[str, int]:
+        """Return how far the node is: its applied settings and its tables, as the daemons' data says."""
+        positions = {"settings": self.state.applied}
+        for table, (driver, store) in list(self._tables.items()):
+            try:
+                positions[table] = max(store.position(), self._seen.get(table, 0))
+            except RoostError as error:
+                self._ill(driver, error)
+        return positions
+
+    def paused(self) -> list[str]:
+        """Return the tables that cannot take rows at the moment."""
+        now = time.monotonic()
+        return [str(table) for table, until in self._paused.items() if until > now]
+
+    def loaded(self) -> bool:
+        """Say whether every table has been complete once."""
+        return all(table in self.state.loaded for table in self._tables)
+
+    # Settings
+
+    def recover(self) -> None:
+        """Undo what a crash has left half done."""
+        with self._lock:
+            for driver in self._drivers:
+                if files.undo_leftovers(driver, self._host, self._disk):
+                    _log.warning("undid a change that was cut off", driver=driver.name)
+
+    def take_settings(self, settings: NodeSettings) -> None:
+        """Keep new settings, then bring the node to them."""
+        with self._lock:
+            self._disk.keep_settings(settings)
+            self.settings = settings
+            self.converge()
+
+    def converge(self) -> list[DriftFinding]:
+        """Bring every driver to the settings; return what was not as it should be. Quick where nothing is to do."""
+        if self.settings is None:
+            return []
+        found: list[DriftFinding] = []
+        with self._lock:
+            facts = self._gather()
+            fine = True
+            for driver in self._drivers:
+                try:
+                    if driver.roles and not driver.roles & set(self.settings.roles):
+                        self._retire(driver)
+                        continue
+                    installed = self._services.ensure_packages(driver.packages())
+                    if installed:
+                        facts = self._gather()
+                        _log.info("installed packages", driver=driver.name, packages=" ".join(installed))
+                    found += self._converge_one(driver, facts)
+                    self._well(driver)
+                except RoostError as error:
+                    fine = False
+                    self._ill(driver, error)
+            if fine and self.state.applied != self.settings.revision:
+                self.state.applied = self.settings.revision
+                self._disk.keep_state(self.state)
+        return found
+
+    def _converge_one(self, driver: Driver, facts: Facts) -> list[DriftFinding]:
+        assert self.settings is not None  # noqa: S101 - converge looked
+        wanted = files.plan(driver, self.settings, facts, self._host, self._disk)
+        start = self._may_start(driver)
+        known = bool(self._disk.owned(driver.name))
+        healthy = not wanted.changes and (not start or self._alive(driver))
+        if not healthy:
+            files.carry_out(driver, wanted, self._host, self._services, self._disk, start=start)
+            _log.info("applied files", driver=driver.name, changed=len(wanted.changes), started=start)
+        fresh = wanted.changes or not any(owner is driver for owner, _ in self._tables.values())
+        if fresh:
+            for store in driver.tables(self.settings, self._host):
+                self._tables[store.table] = (driver, store)
+            if start != self._may_start(driver) or not start:
+                self._hold(driver)
+        if not known or self.state.applied != self.settings.revision:
+            return []
+        return [
+            DriftFinding(driver=driver.name, what=change.what, found=FOUND[change.kind], repaired=True)
+            for change in wanted.changes
+        ]
+
+    def _alive(self, driver: Driver) -> bool:
+        try:
+            driver.alive(self._host, self._services)
+        except RoostError:
+            return False
+        return True
+
+    def _may_start(self, driver: Driver) -> bool:
+        """Say whether the daemon may answer: one that would refuse what its empty table lacks waits for the table."""
+        waits = getattr(driver, "waits_for_table", None)
+        return waits is None or waits in self.state.loaded
+
+    def _hold(self, driver: Driver) -> None:
+        if not self._may_start(driver):
+            driver.stop(self._services)
+
+    def _retire(self, driver: Driver) -> None:
+        """The node has lost the role: stop the daemon, once."""
+        if not self._disk.owned(driver.name):
+            return
+        driver.stop(self._services)
+        for table, (owner, _) in list(self._tables.items()):
+            if owner is driver:
+                del self._tables[table]
+                self.state.loaded = [name for name in self.state.loaded if name != table]
+        for path in self._disk.owned(driver.name):
+            self._host.remove(path)
+        self._disk.keep_owned(driver.name, set())
+        self._disk.keep_state(self.state)
+
+    # Tables
+
+    def take_rows(self, name: str, news: TableNews) -> None:
+        """Apply a page of the feed to its table; a failure pauses the table and becomes its driver's health."""
+        with self._lock:
+            table = Table(name)
+            driver, store = self._tables[table]
+            try:
+                since = store.position()
+                if news.rows:
+                    store.apply(Batch(news.rows, news.upto, since))
+                self._seen[table] = news.upto
+                if not news.more:
+                    self._complete(table)
+                self._well(driver)
+            except RoostError as error:
+                self._paused[table] = time.monotonic() + PAUSE_SECONDS
+                self._ill(driver, error)
+
+    def take_silence(self, asked: set[str], answered: set[str]) -> None:
+        """The controller had nothing for tables that were asked for: they are complete."""
+        with self._lock:
+            for name in asked - answered:
+                if name in self._tables:
+                    self._complete(Table(name))
+
+    def _complete(self, table: Table) -> None:
+        if table in self.state.loaded:
+            return
+        self.state.loaded.append(str(table))
+        self._disk.keep_state(self.state)
+        self.converge()
+
+    def unload_emptied(self) -> None:
+        """A table that has lost its data is not complete any more; its daemon waits until it is again."""
+        with self._lock:
+            for table, (driver, store) in self._tables.items():
+                if table in self.state.loaded and self._seen.get(table, 0) > 0 and store.position() == 0:
+                    _log.warning("a table has lost its data", table=str(table))
+                    self._seen.pop(table)
+                    self.state.loaded.remove(str(table))
+                    self._disk.keep_state(self.state)
+                    self._hold(driver)
+
+    def adopt(self, epoch: str, controller: tables.Comparer) -> None:
+        """Follow another store: a new node does it at once, one that has tables makes them the store's first."""
+        with self._lock:
+            for driver, store in self._tables.values():
+                if self.state.epoch and store.position() > 0:
+                    found = tables.resync(store, controller)
+                    _log.warning("compared with a restored store", driver=driver.name, repaired=len(found))
+            self._seen.clear()
+            self.state.epoch = epoch
+            self._disk.keep_state(self.state)
+
+    # Checks
+
+    def check(self, number: int, controller: tables.Comparer) -> DriftReport:
+        """Compare everything with what it should be, repair it, and say what was found."""
+        began = time.monotonic()
+        found = self.converge()
+        refused, checked = [], 0
+        for driver, store in list(self._tables.values()):
+            with self._lock:
+                differing, rows, _ = tables.compare(store, controller)
+                checked += rows
+                try:
+                    tables.repair(store, differing, rows)
+                    found += tables.findings(driver.name, differing, repaired=True)
+                except TooMuchChange as error:
+                    found += tables.findings(driver.name, differing, repaired=False)
+                    refused.append(f"{driver.name}: {error}")
+        for finding in found:
+            _log.warning("drift", driver=finding.driver, what=finding.what, found=finding.found)
+        return DriftReport(
+            number=number,
+            findings=found,
+            rows_checked=checked,
+            seconds=round(time.monotonic() - began, 3),
+            refused=" ".join(refused),
+        )
+
+    def tick(self) -> None:
+        """Let every driver do its small regular work; none of it changes what the settings or the feed say."""
+        if self.settings is None:
+            return
+        for driver in self._drivers:
+            if self._disk.owned(driver.name):
+                try:
+                    driver.tick(self.settings, self._host)
+                except RoostError as error:
+                    _log.warning("tick failed", driver=driver.name, reason=str(error))
+
+    def _ill(self, driver: Driver, error: RoostError) -> None:
+        if self.health.get(driver.name) != str(error):
+            _log.error("driver failed", driver=driver.name, reason=str(error))
+        self.health[driver.name] = str(error)
+
+    def _well(self, driver: Driver) -> None:
+        if self.health.pop(driver.name, None) is not None:
+            _log.info("driver is well again", driver=driver.name)
