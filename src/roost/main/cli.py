@@ -1,0 +1,27 @@
+"""The command ``roost``: the administrator's commands, and those of the machine that it runs on."""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+
+from roost.cli.app import build, run
+from roost.main import agent, controller
+
+
+def main() -> None:
+    """Run the command line and end with its status."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    app = build()
+    app.command(controller.app)
+    app.command(agent.app)
+    app.command(agent.join)
+    sys.exit(run(app, sys.argv[1:]))
