@@ -117,13 +117,17 @@ class AdminClient:
         return self._write("POST", "/v1/mailboxes", new, dry_run=dry_run)
 
     def import_mailboxes(
-        self, new: r.NewMailboxes, *, dry_run: bool = False, progress: Progress | None = None
+        self,
+        new: r.NewMailboxes,
+        *,
+        dry_run: bool = False,
+        progress: Callable[[float, float], None] | None = None,
     ) -> r.Written:
         """Add all of them or none; raises ``BadImport`` whose lines are 1-based places in the list.
 
-        ``progress`` hears of the bytes of ``import_body(new)``; the controller works on after the last.
+        ``progress`` hears how many bytes have gone, of how many; the controller works on after the last.
         """
-        body = import_body(new)
+        body = new.model_dump_json(exclude_none=True).encode()
         seconds = _ANSWER_SECONDS + _IMPORT_SECONDS_PER_MAILBOX * len(new.mailboxes)
         response = self._send(
             "POST",
@@ -303,18 +307,13 @@ class AdminClient:
         return response
 
 
-def import_body(new: r.NewMailboxes) -> bytes:
-    """Return the request body of an import."""
-    return new.model_dump_json(exclude_none=True).encode()
-
-
-def _chunks(body: bytes, progress: Progress | None) -> Iterator[bytes]:
+def _chunks(body: bytes, progress: Callable[[float, float], None] | None) -> Iterator[bytes]:
     """Yield the body in pieces, and tell how far it is."""
     for start in range(0, len(body), _CHUNK):
         part = body[start : start + _CHUNK]
         yield part
         if progress is not None:
-            progress(len(part))
+            progress(start + len(part), len(body))
 
 
 def _times(seconds: float) -> httpx2.Timeout:

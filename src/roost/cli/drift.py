@@ -1,0 +1,68 @@
+"""``roost drift``: what the nodes found not to be as it should, and repaired."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from roost.cli.output import COMMON, Common, Output
+from roost.cli.receipts import check_seconds
+from roost.cli.session import Use
+
+if TYPE_CHECKING:
+    from roost.wire.client import AdminClient
+    from roost.wire.resources import Drift
+
+_POLL_SECONDS = 0.3
+
+
+def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMMON, session: Use) -> None:
+    """Show the drift that the nodes found in their last check: what was missing, changed or foreign there.
+
+    Examples:
+      roost drift
+      roost drift --check
+      roost drift --check --timeout 300 --output json
+
+    Parameters
+    ----------
+    check
+        Let every node check now, and wait until all that are connected have.
+    timeout
+        Seconds to wait for the nodes.
+    """
+    out, client = session.out(options), session.client()
+    check_seconds(timeout, "timeout")
+    found = _check(out, client, timeout) if check else client.drift()
+    if out.json:
+        out.document(found)
+    if found.lines:
+        rows = [
+            (line.node, f"{line.at:%Y-%m-%d %H:%M:%S}", line.driver, line.what, line.found, _repaired(line.repaired))
+            for line in found.lines
+        ]
+        out.table(("NODE", "AT", "DRIVER", "WHAT", "FOUND", "REPAIRED"), rows)
+    else:
+        out.say(f"No drift found; {found.rows_checked} rows checked.")
+    for node in found.waiting:
+        out.warn(f"{node} has not done check {found.check}; see 'roost status'.")
+    for node, sentence in sorted(found.refused.items()):
+        out.warn(f"{node} held repairs back: {sentence}")
+
+
+def _check(out: Output, client: AdminClient, seconds: float) -> Drift:
+    """Ask for a check and wait for the nodes that can do it now."""
+    found = client.check_drift()
+    away = {node.name for node in client.nodes() if not node.connected}
+    until = time.monotonic() + seconds
+    total = len(found.waiting)
+    with out.progress("Nodes check themselves", total) as bar:
+        while set(found.waiting) - away and time.monotonic() < until:
+            time.sleep(_POLL_SECONDS)
+            found = client.drift()
+            bar.set(total - len(found.waiting), total)
+    return found
+
+
+def _repaired(repaired: bool) -> str:
+    return "yes" if repaired else "no"

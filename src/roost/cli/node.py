@@ -1,0 +1,166 @@
+"""``roost node``: the machines of the cluster."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cyclopts import App
+
+from roost.cli.ask import sure
+from roost.cli.output import COMMON, Common, Output
+from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.session import Use
+from roost.cli.status import health_of, roles_of, state_of
+from roost.domain.cluster import Node
+from roost.domain.errors import BadSetting
+from roost.domain.names import host_name
+from roost.wire.resources import NewNode, NodeAdded
+
+app = App(name="node")
+
+RoleWord = Literal["mx", "backup-mx", "dns", "storage", "log", "control"]
+
+_LONGEST_MINUTES = 10_080
+
+
+@app.command
+def add(
+    name: str,
+    /,
+    *,
+    role: list[RoleWord],
+    address: list[str],
+    valid_minutes: int = 60,
+    options: Writing = WRITING,
+    session: Use,
+) -> None:
+    """Add a node, and get the token with which its machine joins. The token is shown this once.
+
+    Examples:
+      roost node add ms1.cluster.test --role storage --address 192.0.2.11
+      roost node add mx1.cluster.test --role mx --role dns --address 192.0.2.21 --address 2001:db8::21
+
+    Parameters
+    ----------
+    name
+        Full host name of the machine.
+    role
+        What it does; give the option again for each further role.
+    address
+        IP address of the machine; give the option again for each further one.
+    valid_minutes
+        For how long the token lets it join.
+    """
+    _check_minutes(valid_minutes)
+    node = Node.parse(name, list(role), address)
+    new = NewNode(
+        name=node.name, roles=sorted(node.roles), addresses=list(node.addresses), valid_minutes=valid_minutes
+    )
+    added = session.client().add_node(new, dry_run=options.dry_run)
+    _show_token(session.out(options), added, node.name)
+    settle(session, options, added, joining=node.name)
+
+
+@app.command(name="list")
+def list_(*, options: Common = COMMON, session: Use) -> None:
+    """List the nodes.
+
+    Examples:
+      roost node list
+      roost node list --output json
+    """
+    out, found = session.out(options), session.client().nodes()
+    if out.json:
+        out.document(found)
+    rows = [(n.name, roles_of(n), " ".join(n.addresses), state_of(n), n.mailboxes) for n in found]
+    out.table(("NODE", "ROLES", "ADDRESSES", "STATE", "MAILBOXES"), rows)
+
+
+@app.command
+def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
+    """Show one node: what it does, when it was heard of last, how far it has each table.
+
+    Examples:
+      roost node show ms1.cluster.test
+
+    Parameters
+    ----------
+    name
+        The node.
+    """
+    out, found = session.out(options), session.client().node(host_name(name, field="node"))
+    if out.json:
+        out.document(found)
+    out.facts(
+        [
+            ("Node", found.name),
+            ("Roles", roles_of(found)),
+            ("Addresses", " ".join(found.addresses)),
+            ("State", state_of(found)),
+            ("Seen", found.seen.isoformat(sep=" ", timespec="seconds") if found.seen else "never"),
+            ("Mailboxes", found.mailboxes),
+            ("Health", health_of(found)),
+            *((f"Has {table} to", revision) for table, revision in sorted(found.positions.items())),
+        ]
+    )
+
+
+@app.command
+def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, session: Use) -> None:
+    """Remove a node that is no mailbox's home. Its certificate is worthless from then on.
+
+    Examples:
+      roost node remove ms1.cluster.test
+      roost node remove ms1.cluster.test --dry-run
+
+    Parameters
+    ----------
+    name
+        The node.
+    yes
+        Do not ask.
+    """
+    node = host_name(name, field="node")
+    if not sure(f"Remove the node {node}?", yes=yes or options.dry_run):
+        session.out(options).note("Nothing was done.")
+        return
+    settle(session, options, session.client().remove_node(node, dry_run=options.dry_run))
+
+
+@app.command
+def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, session: Use) -> None:
+    """Get a fresh token with which a node joins, or joins anew. It is shown this once.
+
+    Examples:
+      roost node token ms1.cluster.test
+      roost node token ms1.cluster.test --valid-minutes 10 --output json
+
+    Parameters
+    ----------
+    name
+        The node.
+    valid_minutes
+        For how long the token lets it join.
+    """
+    _check_minutes(valid_minutes)
+    node, out = host_name(name, field="node"), session.out(options)
+    added = session.client().new_token(node, valid_minutes=valid_minutes)
+    if out.json:
+        out.document(added)
+    _show_token(out, added, node)
+
+
+def _show_token(out: Output, added: NodeAdded, name: str) -> None:
+    if added.token:
+        until = f"until {added.expires:%Y-%m-%d %H:%M %Z}" if added.expires else "once"
+        out.note(f"The token for 'roost join' on {name}, good {until}, shown only now:")
+        out.say(added.token)
+
+
+def _check_minutes(minutes: int) -> None:
+    if not 1 <= minutes <= _LONGEST_MINUTES:
+        raise BadSetting(
+            f"A token cannot be valid for {minutes} minutes.",
+            field="valid_minutes",
+            remedy=f"Give 1 to {_LONGEST_MINUTES}.",
+        )

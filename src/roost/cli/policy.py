@@ -1,0 +1,73 @@
+"""``roost policy``: settings of the whole cluster."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from roost.cli.output import COMMON, Common
+from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.safe_text import size
+from roost.cli.session import Use
+from roost.domain.errors import BadSetting
+from roost.wire.resources import PolicyView
+
+app = App(name="policy")
+
+
+@app.command
+def show(*, options: Common = COMMON, session: Use) -> None:
+    """Show the cluster's policy.
+
+    Examples:
+      roost policy show
+      roost policy show --output json
+    """
+    out, found = session.out(options), session.client().policy()
+    if out.json:
+        out.document(found)
+    rows = [(name, ", ".join(v) if isinstance(v, list) else v) for name, v in found.model_dump().items()]
+    out.table(("SETTING", "VALUE"), rows)
+
+
+@app.command(name="set")
+def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) -> None:
+    """Change one setting of the policy.
+
+    The settings: ttl (seconds that a personal hostname is cached), message_size (largest message), over_quota
+    (defer or refuse), forwarders and notify_secondaries (IP addresses, with commas between them), keep_days (how
+    long the mail of a removed mailbox stays), login_processes (performance or security).
+
+    Examples:
+      roost policy set ttl 30
+      roost policy set message_size 50M
+      roost policy set forwarders 192.0.2.53,198.51.100.53
+      roost policy set forwarders ''
+
+    Parameters
+    ----------
+    name
+        The setting.
+    value
+        Its new value; '' empties a list.
+    """
+    change = {name: _value(name, value)}
+    settle(session, options, session.client().change_policy(change, dry_run=options.dry_run))
+
+
+def _value(name: str, text: str) -> int | str | list[str]:
+    """Return the value in the form that the setting has; whether it may be so is for the controller to say."""
+    known = PolicyView.model_fields
+    if name not in known:
+        raise BadSetting(
+            f"The policy has no setting {name!r}.", field=name, remedy=f"The settings are: {', '.join(known)}."
+        )
+    kind = known[name].annotation
+    if kind is int and name == "message_size":
+        return size(text, field=name)
+    if kind is int:
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise BadSetting(f"{name} must be a whole number, not {text!r}.", field=name)
+        return int(text)
+    if kind is str:
+        return text
+    return [part.strip() for part in text.split(",") if part.strip()]

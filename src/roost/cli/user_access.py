@@ -1,0 +1,74 @@
+"""``roost user password``, ``suspend`` and ``resume``: who may log in."""
+
+from __future__ import annotations
+
+from roost.cli.ask import new_password
+from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.session import Session, Use
+from roost.domain.names import Address
+from roost.wire.resources import MailboxChange
+
+
+def password(
+    address: str,
+    /,
+    *,
+    password_stdin: bool = False,
+    password_hash: str | None = None,
+    options: Writing = WRITING,
+    session: Use,
+) -> None:
+    """Give a mailbox another password; asks for it on the terminal, twice, where no option says otherwise.
+
+    Examples:
+      roost user password john@example.test
+      pass show john | roost user password john@example.test --password-stdin
+      roost user password john@example.test --password-hash /root/john.hash
+
+    Parameters
+    ----------
+    address
+        The mailbox.
+    password_stdin
+        Read the password from standard input (one line).
+    password_hash
+        File that holds a hash with Dovecot's scheme prefix, such as {ARGON2ID}...; - for standard input.
+    """
+    own = str(Address.parse_own(address))
+    clear, hashed = new_password(from_stdin=password_stdin, hash_file=password_hash)
+    change = MailboxChange(password=clear, password_hash=hashed)
+    settle(session, options, session.client().change_mailbox(own, change, dry_run=options.dry_run))
+
+
+def suspend(address: str, /, *, options: Writing = WRITING, session: Use) -> None:
+    """Refuse logins of a mailbox; what happens to its mail is the domain's setting 'suspended'.
+
+    Examples:
+      roost user suspend john@example.test
+      roost user suspend john@example.test --dry-run
+
+    Parameters
+    ----------
+    address
+        The mailbox.
+    """
+    _suspended(session, options, address, suspended=True)
+
+
+def resume(address: str, /, *, options: Writing = WRITING, session: Use) -> None:
+    """Let a suspended mailbox log in again.
+
+    Examples:
+      roost user resume john@example.test
+
+    Parameters
+    ----------
+    address
+        The mailbox.
+    """
+    _suspended(session, options, address, suspended=False)
+
+
+def _suspended(session: Session, options: Writing, address: str, *, suspended: bool) -> None:
+    own, change = str(Address.parse_own(address)), MailboxChange(suspended=suspended)
+    settle(session, options, session.client().change_mailbox(own, change, dry_run=options.dry_run))
