@@ -21,7 +21,7 @@ def add(address: str, /, *targets: str, options: Writing = WRITING, session: Use
 
     Examples:
       roost alias add sales@example.test john@example.test
-      roost alias add sales@example.test john@example.test jane@example.test desk@elsewhere.test
+      roost alias add sales@example.test john@example.test desk@elsewhere.test
 
     Parameters
     ----------

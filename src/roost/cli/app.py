@@ -44,7 +44,7 @@ def build() -> App:
         help="Scale-out email: every mailbox has a home, every user a hostname of his own.",
         version=_version,
         help_format="plaintext",
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), show_default=_default),
         result_action="return_value",
     )
     for noun, sentence in _NOUNS.items():
@@ -113,6 +113,11 @@ def _sentence(error: CycloptsError) -> str:
 def _help_for(error: CycloptsError) -> str:
     chain = " ".join(error.command_chain or ())
     return f"roost {chain} --help" if chain else "roost --help"
+
+
+def _default(value: object) -> str | None:
+    """Return a default for the help, or None where it says nothing: a switch that is off, an empty filter."""
+    return None if value in (False, "", None) else str(value)
 
 
 def _version() -> str:

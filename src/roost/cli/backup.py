@@ -18,7 +18,9 @@ from roost.domain.errors import BadSetting
 
 
 def backup(file: str, /, *, replace: bool = False, options: Common = COMMON, session: Use) -> None:
-    """Write a consistent copy of all that the controller knows to a file, while it goes on working.
+    """Write all that the controller knows to a file.
+
+    The copy is consistent, and the controller goes on working meanwhile.
 
     Examples:
       roost backup /var/backups/roost-monday
@@ -56,9 +58,10 @@ def backup(file: str, /, *, replace: bool = False, options: Common = COMMON, ses
 
 
 def restore(file: str, /, *, yes: bool = False, options: Common = COMMON, session: Use) -> None:
-    """Replace all that the controller knows by a backup. The nodes follow by themselves.
+    """Replace all that the controller knows by a backup.
 
-    Everything that was changed after the backup is lost, so the command wants --yes, or asks.
+    The nodes follow by themselves. Everything that was changed after the backup is
+    lost, so the command wants --yes, or asks.
 
     Examples:
       roost restore /var/backups/roost-monday --yes

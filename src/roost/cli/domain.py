@@ -34,13 +34,13 @@ def add(
 ) -> None:
     """Add a mail domain.
 
-    Its users' personal hostnames lie in the access zone: john.pop.example.test. Afterwards give the world's DNS
-    the records that 'roost domain records' shows.
+    Its users' personal hostnames lie in the access zone: john.pop.example.test.
+    Afterwards give the world's DNS the records that 'roost domain records' shows.
 
     Examples:
       roost domain add example.test
       roost domain add example.test --quota 2G
-      roost domain add example.test --access-zone mail.example.test --suspended refuse
+      roost domain add example.test --access-zone in.example.test
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, sessi
 
 @app.command
 def records(name: str, /, *, options: Common = COMMON, session: Use) -> None:
-    """Print the records that the world's DNS should have for a domain, ready for a zone file.
+    """Print the records that the world's DNS should have for a domain.
 
     Examples:
       roost domain records example.test

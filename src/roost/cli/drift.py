@@ -17,7 +17,9 @@ _POLL_SECONDS = 0.3
 
 
 def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMMON, session: Use) -> None:
-    """Show the drift that the nodes found in their last check: what was missing, changed or foreign there.
+    """Show what nodes found not to be as it should, and repaired.
+
+    That is what was missing, changed or foreign there at their last check.
 
     Examples:
       roost drift

@@ -34,11 +34,13 @@ def add(
     options: Writing = WRITING,
     session: Use,
 ) -> None:
-    """Add a node, and get the token with which its machine joins. The token is shown this once.
+    """Add a node, and get the token with which its machine joins.
+
+    The token is shown this once.
 
     Examples:
       roost node add ms1.cluster.test --role storage --address 192.0.2.11
-      roost node add mx1.cluster.test --role mx --role dns --address 192.0.2.21 --address 2001:db8::21
+      roost node add mx1.cluster.test --role mx --role dns --address 192.0.2.21
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ def list_(*, options: Common = COMMON, session: Use) -> None:
 
 @app.command
 def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
-    """Show one node: what it does, when it was heard of last, how far it has each table.
+    """Show one node: what it does, and how far it is.
 
     Examples:
       roost node show ms1.cluster.test
@@ -107,7 +109,9 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
 
 @app.command
 def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, session: Use) -> None:
-    """Remove a node that is no mailbox's home. Its certificate is worthless from then on.
+    """Remove a node that is no mailbox's home.
+
+    Its certificate is worthless from then on.
 
     Examples:
       roost node remove ms1.cluster.test
@@ -129,7 +133,9 @@ def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, sessi
 
 @app.command
 def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, session: Use) -> None:
-    """Get a fresh token with which a node joins, or joins anew. It is shown this once.
+    """Get a fresh token with which a node joins, or joins anew.
+
+    It is shown this once.
 
     Examples:
       roost node token ms1.cluster.test

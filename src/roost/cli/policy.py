@@ -33,9 +33,14 @@ def show(*, options: Common = COMMON, session: Use) -> None:
 def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) -> None:
     """Change one setting of the policy.
 
-    The settings: ttl (seconds that a personal hostname is cached), message_size (largest message), over_quota
-    (defer or refuse), forwarders and notify_secondaries (IP addresses, with commas between them), keep_days (how
-    long the mail of a removed mailbox stays), login_processes (performance or security).
+    The settings:
+      ttl                 seconds that a personal hostname may be cached
+      message_size        largest message that is taken
+      over_quota          mail for a full mailbox: defer or refuse
+      forwarders          IP addresses of resolvers, with commas between them
+      keep_days           days that the mail of a removed mailbox stays
+      login_processes     performance or security
+      notify_secondaries  IP addresses of foreign DNS servers, with commas
 
     Examples:
       roost policy set ttl 30

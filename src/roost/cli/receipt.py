@@ -8,7 +8,9 @@ from roost.cli.session import Use
 
 
 def receipt(revision: int, /, *, wait: float = 0.0, options: Common = COMMON, session: Use) -> int:
-    """Show which nodes have applied a revision. The exit status is 0 when all have, else 3.
+    """Show which nodes have applied a change.
+
+    The exit status is 0 when all have, else 3.
 
     Examples:
       roost receipt 1234

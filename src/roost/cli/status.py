@@ -19,7 +19,7 @@ _HOME_AND_CLEAR = "\x1b[H\x1b[2J"  # ECMA-48 CUP and ED
 
 
 def status(*, watch: bool = False, options: Common = COMMON, session: Use) -> None:
-    """Show the cluster: its nodes, whether they are connected and up to date, and what needs attention.
+    """Show the cluster: its nodes, and what needs attention.
 
     Examples:
       roost status

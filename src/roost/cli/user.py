@@ -32,8 +32,9 @@ def add(
 ) -> None:
     """Add a mailbox.
 
-    Asks for the password on the terminal, twice, unless an option says where it comes from. Waits until every node
-    that must know the mailbox does, and shows which has it.
+    Asks for the password on the terminal, twice, unless an option says where it
+    comes from. Waits until every node that must know the mailbox does, and shows
+    which has it.
 
     Examples:
       roost user add john@example.test

@@ -18,7 +18,9 @@ def password(
     options: Writing = WRITING,
     session: Use,
 ) -> None:
-    """Give a mailbox another password; asks for it on the terminal, twice, where no option says otherwise.
+    """Give a mailbox another password.
+
+    Asks for it on the terminal, twice, unless an option says where it comes from.
 
     Examples:
       roost user password john@example.test
@@ -41,7 +43,9 @@ def password(
 
 
 def suspend(address: str, /, *, options: Writing = WRITING, session: Use) -> None:
-    """Refuse logins of a mailbox; what happens to its mail is the domain's setting 'suspended'.
+    """Refuse logins of a mailbox.
+
+    What happens to its mail is the domain's setting 'suspended'.
 
     Examples:
       roost user suspend john@example.test

@@ -18,10 +18,12 @@ _SHOWN = 20
 
 
 def import_(file: str, /, *, options: BulkWriting = BULK_WRITING, session: Use) -> None:
-    """Add many mailboxes from a CSV file: all of them, or none where anything is wrong.
+    """Add many mailboxes from a CSV file: all of them or none.
 
-    The first line names the columns, in any order: address, password_hash or password, home, quota. Faults are
-    printed as FILE:LINE:COLUMN. Hashes are far quicker than passwords in clear, which the controller has to hash.
+    The first line names the columns, in any order: address, password_hash or
+    password, home, quota. Faults are printed as FILE:LINE:COLUMN, and where there
+    is one, nothing is added. Hashes are far quicker than passwords in clear, which
+    the controller has to hash.
 
     Examples:
       roost user import staff.csv --dry-run
