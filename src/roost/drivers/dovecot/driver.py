@@ -1,0 +1,143 @@
+"""The driver of Dovecot on storage nodes: implements ``roost.ports.driver.Driver``.
+
+A changed file means a reload: Dovecot starts new processes with the new settings and lets sessions that are under
+way end in peace (``shutdown_clients = no``). A restart, which ends them, is made only where the daemon runs and
+does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from roost.domain.cluster import Role
+from roost.domain.desired import NodeSettings
+from roost.domain.errors import DaemonFailed
+from roost.drivers.dovecot import departed, render
+from roost.drivers.dovecot.accounts import Accounts
+from roost.drivers.dovecot.database import Database
+from roost.drivers.dovecot.layout import Layout
+from roost.drivers.dovecot.sessions import Sessions
+from roost.ports.clock import Clock
+from roost.ports.driver import TableStore
+from roost.ports.host import Facts, File, Host, Services
+
+_UNIT = "dovecot.service"
+_NOBODY = "roost-probe@invalid"  # RFC 2606: no account can have it
+_NO_USER = 67
+
+
+class Dovecot:
+    """One storage node's Dovecot.
+
+    ``probe(address, port)`` returns the first line that a server says, '' where it says none
+    (``roost.host.probe.greeting``). ``clock`` dates the mail of accounts that go.
+    """
+
+    name = "dovecot"
+    roles = frozenset({Role.STORAGE})
+
+    def __init__(self, clock: Clock, probe: Callable[[str, int], str], layout: Layout | None = None) -> None:
+        self._clock = clock
+        self._probe = probe
+        self._layout = layout or Layout()
+        self._opened: tuple[Host, Database, Sessions, Accounts] | None = None
+
+    def packages(self) -> tuple[str, ...]:
+        """Return Debian's packages of the daemon, its protocols and SQLite."""
+        return ("dovecot-core", "dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd", "dovecot-sqlite")
+
+    def render(self, settings: NodeSettings, facts: Facts) -> tuple[File, ...]:
+        """Return ``dovecot.conf`` and, for 2.3, the SQL file; see ``render.py``."""
+        return render.render(settings, facts, self._layout)
+
+    def folders(self) -> tuple[tuple[str, int, str], ...]:
+        """Return the folders of the accounts and of all mail."""
+        owner = self._layout.uid
+        return (
+            (self._layout.accounts, 0o750, f"root:{self._layout.auth_group}"),
+            (self._layout.mail, 0o700, f"{owner}:{owner}"),
+        )
+
+    def check(self, host: Host) -> None:
+        """Have ``doveconf`` read the files; a warning counts as a failure."""
+        ran = host.run(["doveconf", "-n", "-c", self._layout.conf], check=False)
+        if ran.code != 0 or ran.err.strip():
+            raise DaemonFailed(f"doveconf: {ran.err.strip() or ran.out.strip()[-500:]}")
+
+    def activate(self, host: Host, services: Services, changed: frozenset[str]) -> None:
+        """Make sure of the user of all mail and of the accounts, then start, reload, or restart what hangs."""
+        self._make_user(host)
+        self._open(host)[2].prepare()
+        if not services.is_active(_UNIT):
+            services.enable(_UNIT)
+        elif changed:
+            services.enable(_UNIT)
+            services.reload(_UNIT)
+        else:
+            try:
+                self.alive(host, services)
+            except DaemonFailed:
+                services.restart(_UNIT)
+
+    def alive(self, host: Host, services: Services) -> None:
+        """Raise ``DaemonFailed`` unless all three protocols greet and an account can be looked up."""
+        if not services.is_active(_UNIT):
+            raise DaemonFailed("dovecot.service is not active.")
+        where = self._layout
+        for port, hello in ((where.imap, "* OK"), (where.pop3, "+OK"), (where.lmtp, "220 ")):
+            line = self._probe(where.probe, port)
+            if not line.startswith(hello):
+                raise DaemonFailed(f"Dovecot says {line!r} on port {port} where {hello!r} was expected.")
+        # That there is no such user can only be said by who could read the accounts.
+        ran = host.run(["doveadm", "-c", where.conf, "user", _NOBODY], check=False)
+        if ran.code != _NO_USER:
+            words = ran.err.strip() or ran.out.strip()
+            raise DaemonFailed(f"Dovecot cannot read the accounts (doveadm user: {ran.code}): {words}")
+
+    def stop(self, services: Services) -> None:
+        """Stop and disable Dovecot; mail and accounts stay."""
+        services.disable(_UNIT)
+
+    def tables(self, settings: NodeSettings, host: Host) -> tuple[TableStore, ...]:
+        """Return the table ``accounts``."""
+        del settings
+        accounts = self._open(host)[2]
+        accounts.prepare()
+        return (accounts,)
+
+    def tick(self, settings: NodeSettings, host: Host) -> None:
+        """Tell Dovecot again what changed lately, and remove mail whose time is over."""
+        database, sessions, accounts = self._open(host)
+        accounts.prepare()
+        sessions.settle()
+        sessions.again()
+        departed.purge(database, self._layout, host, settings.policy.keep_days, self._clock.now())
+
+    def _open(self, host: Host) -> tuple[Database, Sessions, Accounts]:
+        """Return the one set of objects for a host: they hold locks and a connection."""
+        if self._opened is None or self._opened[0] is not host:
+            database = Database(self._layout, host)
+            sessions = Sessions(database, self._layout, host, self._clock)
+            self._opened = (host, database, sessions, Accounts(database, sessions, self._clock))
+        return self._opened[1:]
+
+    def _make_user(self, host: Host) -> None:
+        """Make the system user that owns all mail; raises ``DaemonFailed`` where name or number are taken."""
+        name, number = self._layout.user, str(self._layout.uid)
+        for database, add in (
+            ("group", ["groupadd", "--system", "--gid", number, name]),
+            ("passwd", ["useradd", "--system", "--uid", number, "--gid", number, "--no-create-home"]),
+        ):
+            by_name = host.run(["getent", database, name], check=False).out.split(":")
+            by_number = host.run(["getent", database, number], check=False).out.split(":")
+            if by_name[2:3] == [number]:
+                continue
+            if by_name[0] or by_number[0]:
+                taken = ":".join((by_name if by_name[0] else by_number)[:3])
+                raise DaemonFailed(
+                    f"All mail is to belong to {name} with number {number}, but {database} has {taken}.",
+                    remedy="Free the name and the number on this machine.",
+                )
+            if database == "passwd":
+                add += ["--home-dir", self._layout.mail, "--shell", "/usr/sbin/nologin", name]
+            host.run(add)

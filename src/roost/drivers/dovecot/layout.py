@@ -1,0 +1,67 @@
+"""Where Dovecot and its data are on a machine. The defaults are production; tests move everything to a folder.
+
+``mail`` holds one folder for each mailbox, ``<domain>/<label>.<number>``. All mail belongs to one system user of
+a fixed number, so that a spool carried to another node by hand has the right owner there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roost.ports.host import TLS_CERTIFICATE, TLS_KEY
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths, listening addresses and ports, owners."""
+
+    config: str = "/etc/dovecot"
+    """Folder of ``dovecot.conf``; the distribution's ``conf.d`` in it is not read."""
+
+    accounts: str = "/var/lib/roost/dovecot"
+    """Folder of ``accounts.db``."""
+
+    mail: str = "/var/vmail"
+    run: str = "/run/dovecot"
+    """Dovecot's ``base_dir``: sockets and ``master.pid``."""
+
+    state: str = "/var/lib/dovecot"
+    """Dovecot's ``state_dir``."""
+
+    log: str = "syslog"
+    """Dovecot's ``log_path``: ``syslog`` or a file."""
+
+    certificate: str = TLS_CERTIFICATE
+    key: str = TLS_KEY
+
+    listen: tuple[str, ...] = ("*", "::")
+    probe: str = "127.0.0.1"
+    """The address that ``alive`` asks; one on which Dovecot listens."""
+
+    imap: int = 143
+    imaps: int = 993
+    pop3: int = 110
+    pop3s: int = 995
+    lmtp: int = 24
+
+    user: str = "vmail"
+    uid: int = 5000
+    """Number of the user and of the group that own all mail."""
+
+    auth_group: str = "dovecot"
+    """Group whose members may read the accounts: Dovecot's auth worker (a name or a number)."""
+
+    @property
+    def conf(self) -> str:
+        """Path of the main configuration file."""
+        return f"{self.config}/dovecot.conf"
+
+    @property
+    def sql(self) -> str:
+        """Path of the SQL configuration, which only Dovecot 2.3 has."""
+        return f"{self.config}/dovecot-sql.conf.ext"
+
+    @property
+    def database(self) -> str:
+        """Path of the accounts."""
+        return f"{self.accounts}/accounts.db"

@@ -1,0 +1,68 @@
+"""NodeSettings and Facts to Dovecot's files. Pure: the same arguments give the same files.
+
+Dovecot 2.3 and 2.4 have different configuration languages, hence two templates of the main file that say the same
+thing. ``facts.versions["dovecot"]`` chooses; before Dovecot is installed the release of Debian does (12 has 2.3,
+13 has 2.4). 2.3 keeps its SQL queries in a second file.
+"""
+
+from __future__ import annotations
+
+import re
+
+import jinja2
+
+from roost.domain.desired import NodeSettings
+from roost.domain.errors import BadSetting
+from roost.drivers.dovecot.layout import Layout
+from roost.drivers.dovecot.sizing import sizing_for
+from roost.ports.host import Facts, File
+
+_FIRST_RELEASE_WITH_24 = 13
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("roost.drivers.dovecot", "templates"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # noqa: S701 - the files are Dovecot's language, not HTML
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def series(facts: Facts) -> str:
+    """Return which configuration language the machine's Dovecot speaks: ``2.3`` or ``2.4``.
+
+    Raises ``BadSetting`` for a version that neither template was made for.
+    """
+    version = facts.versions.get("dovecot")
+    if version is None:
+        return "2.4" if facts.release >= _FIRST_RELEASE_WITH_24 else "2.3"
+    found = re.match(r"2\.[34](?=\D|$)", version)
+    if found is None:
+        raise BadSetting(
+            f"Dovecot {version} is not supported.",
+            field="dovecot",
+            remedy="Install Dovecot 2.3 (Debian 12) or 2.4 (Debian 13).",
+        )
+    return found.group()
+
+
+def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, ...]:
+    """Return every file of the driver."""
+    language = series(facts)
+    values = {
+        "node": settings.node,
+        "policy": settings.policy,
+        "size": sizing_for(facts, settings.policy.login_processes),
+        "layout": layout,
+        "fingerprint": facts.certificate or "none yet",
+    }
+    files = [File(layout.conf, _text(f"dovecot-{language}.conf.j2", values))]
+    if language == "2.3":
+        owner = f"root:{layout.auth_group}"
+        files.append(File(layout.sql, _text("dovecot-sql-2.3.conf.ext.j2", values), 0o640, owner))
+    return tuple(files)
+
+
+def _text(template: str, values: dict[str, object]) -> str:
+    return _TEMPLATES.get_template(template).render(values)
