@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from roost.cli.output import COMMON, Common
+from roost.cli.options import COMMON, WRITING, Common, Writing
 from roost.cli.pages import PAGE, take
-from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.receipts import settle
 from roost.cli.session import Use
 from roost.domain.errors import BadAddress
 from roost.domain.names import Address, host_name

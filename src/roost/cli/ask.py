@@ -9,8 +9,14 @@ from __future__ import annotations
 import getpass
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from roost.domain.errors import BadPassword, BadSetting
+
+HashFile = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
+"""The value of ``--password-hash``: a file's name, or ``-`` for standard input."""
 
 _LONGEST = 4096
 _REMEDY = "Give --password-stdin and write the password to standard input, or --password-hash FILE."

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
-from roost.cli.output import COMMON, Common
+from roost.cli.options import COMMON, Common
 from roost.cli.session import Use
 from roost.domain.errors import BadSetting
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Literal
 
-from roost.cli.output import COMMON, Common
+from roost.cli.options import COMMON, Common
 from roost.cli.session import Use
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 from cyclopts import App
 
 from roost.cli.ask import sure
-from roost.cli.output import COMMON, Common
-from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.options import COMMON, WRITING, Common, Writing
+from roost.cli.receipts import settle
 from roost.cli.safe_text import show_size, size
 from roost.cli.session import Use
 from roost.domain.cluster import Suspended

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from roost.cli.output import COMMON, Common, Output
+from roost.cli.options import COMMON, Common
+from roost.cli.output import Output
 from roost.cli.receipts import check_seconds
 from roost.cli.session import Use
 

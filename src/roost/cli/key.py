@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from roost.cli.output import COMMON, Common
+from roost.cli.options import COMMON, Common
 from roost.cli.session import Use
 from roost.domain.errors import BadSetting
 from roost.wire.resources import NewKey

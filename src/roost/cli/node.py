@@ -7,9 +7,10 @@ from typing import Literal
 from cyclopts import App
 
 from roost.cli.ask import sure
-from roost.cli.output import COMMON, Common, Output
-from roost.cli.receipts import WRITING, Writing, settle
-from roost.cli.session import Use
+from roost.cli.options import COMMON, WRITING, Common, Writing
+from roost.cli.output import Output
+from roost.cli.receipts import settle
+from roost.cli.session import Session, Use
 from roost.cli.status import health_of, roles_of, state_of
 from roost.domain.cluster import Node
 from roost.domain.errors import BadSetting
@@ -59,7 +60,7 @@ def add(
         name=node.name, roles=sorted(node.roles), addresses=list(node.addresses), valid_minutes=valid_minutes
     )
     added = session.client().add_node(new, dry_run=options.dry_run)
-    _show_token(session.out(options), added, node.name)
+    _show_token(session, session.out(options), added, node.name)
     settle(session, options, added, joining=node.name)
 
 
@@ -153,14 +154,15 @@ def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, se
     added = session.client().new_token(node, valid_minutes=valid_minutes)
     if out.json:
         out.document(added)
-    _show_token(out, added, node)
+    _show_token(session, out, added, node)
 
 
-def _show_token(out: Output, added: NodeAdded, name: str) -> None:
+def _show_token(session: Session, out: Output, added: NodeAdded, name: str) -> None:
     if added.token:
         until = f"until {added.expires:%Y-%m-%d %H:%M %Z}" if added.expires else "once"
-        out.note(f"The token for 'roost join' on {name}, good {until}, shown only now:")
+        out.note(f"The token of {name}, good {until}, shown only now:")
         out.say(added.token)
+        out.note(f"On {name}, 'roost join {session.client().url}' asks for it on standard input.")
 
 
 def _check_minutes(minutes: int) -> None:

@@ -16,28 +16,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, TextIO
-
-from cyclopts import Parameter
+from typing import Protocol, TextIO
 
 from roost.cli.safe_text import plain, plain_json
 from roost.domain.errors import BadImport, InvalidInput, RoostError, Unavailable
 
 REFUSED, WRONG_INPUT, UNAVAILABLE = 1, 2, 3
 """Exit statuses: refused or failed; wrong input or usage; temporary, so that trying later can help."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Common:
-    """What every command takes."""
-
-    output: Annotated[Literal["table", "json"], Parameter(alias="-o")] = "table"
-    """Print a table for people, or one JSON document for programs."""
-
-
-COMMON = Common()
 
 
 class Document(Protocol):

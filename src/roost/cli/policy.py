@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from cyclopts import App
+from pydantic import ValidationError
 
-from roost.cli.output import COMMON, Common
-from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.options import COMMON, WRITING, Common, Writing
+from roost.cli.receipts import settle
 from roost.cli.safe_text import size
 from roost.cli.session import Use
 from roost.domain.errors import BadSetting
@@ -56,11 +57,12 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
         Its new value; '' empties a list.
     """
     change = {name: _value(name, value)}
+    _check(change)
     settle(session, options, session.client().change_policy(change, dry_run=options.dry_run))
 
 
 def _value(name: str, text: str) -> int | str | list[str]:
-    """Return the value in the form that the setting has; whether it may be so is for the controller to say."""
+    """Return the value in the form that the setting has."""
     known = PolicyView.model_fields
     if name not in known:
         raise BadSetting(
@@ -76,3 +78,13 @@ def _value(name: str, text: str) -> int | str | list[str]:
     if kind is str:
         return text
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _check(change: dict[str, int | str | list[str]]) -> None:
+    """Refuse what no policy can hold; raises ``BadSetting`` naming the setting."""
+    try:
+        PolicyView.model_validate(change)
+    except ValidationError as error:
+        name, value = next(iter(change.items()))
+        reason = error.errors()[0]["msg"]
+        raise BadSetting(f"{name} cannot be {value!r}: {reason}.", field=name) from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from roost.cli.output import COMMON, UNAVAILABLE, Common
+from roost.cli.options import COMMON, Common
+from roost.cli.output import UNAVAILABLE
 from roost.cli.receipts import check_seconds, late_sentences, show_receipt
 from roost.cli.session import Use
 

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from roost.cli.output import Bar, Common, Output
+from roost.cli.options import Writing
+from roost.cli.output import Bar, Output
 from roost.cli.session import Session
 from roost.domain.errors import BadSetting, RoostError
 
@@ -32,34 +30,6 @@ _GRACE_SECONDS = 1.0
 """How long to wait for nodes that are not connected, in case they are just coming back."""
 
 _SENTENCES = 20
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Writing(Common):
-    """What every writing command takes."""
-
-    dry_run: bool = False
-    """Show what would be done, and change nothing."""
-
-    no_wait: bool = False
-    """Return when the change is stored, without waiting for the nodes."""
-
-    timeout: Annotated[float, Parameter(name="--timeout")] = 15.0
-    """Seconds to wait for the nodes."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class BulkWriting(Writing):
-    """The same for commands that change very much at once."""
-
-    timeout: Annotated[float, Parameter(name="--timeout")] = 600.0
-    """Seconds to wait for the nodes."""
-
-
-WRITING = Writing()
-BULK_WRITING = BulkWriting()
 
 
 def settle(session: Session, options: Writing, written: Written, *, joining: str = "") -> None:

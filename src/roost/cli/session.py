@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from roost.cli.output import Common, Output
+from roost.cli.options import Common
+from roost.cli.output import Output
 
 if TYPE_CHECKING:
     from roost.wire.client import AdminClient

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from roost.cli.output import COMMON, Common, Output
+from roost.cli.options import COMMON, Common
+from roost.cli.output import Output
 from roost.cli.session import Use
 from roost.domain.errors import BadSetting, Unavailable
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from cyclopts import App
 
 from roost.cli import user_access
-from roost.cli.ask import new_password, sure
-from roost.cli.output import COMMON, Common
+from roost.cli.ask import HashFile, new_password, sure
+from roost.cli.options import COMMON, WRITING, Common, Writing
 from roost.cli.pages import PAGE, take
-from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.receipts import settle
 from roost.cli.safe_text import show_size, size
 from roost.cli.session import Use
 from roost.cli.user_import import import_
@@ -26,7 +26,7 @@ def add(
     home: str | None = None,
     quota: str = "0",
     password_stdin: bool = False,
-    password_hash: str | None = None,
+    password_hash: HashFile = None,
     options: Writing = WRITING,
     session: Use,
 ) -> None:
@@ -180,7 +180,7 @@ def remove(address: str, /, *, yes: bool = False, options: Writing = WRITING, se
 
 
 def _quota(mailbox: MailboxView) -> str:
-    return show_size(mailbox.quota) if mailbox.quota else "default"
+    return show_size(mailbox.quota) if mailbox.quota else "none"
 
 
 app.command(user_access.password)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from roost.cli.ask import new_password
-from roost.cli.receipts import WRITING, Writing, settle
+from roost.cli.ask import HashFile, new_password
+from roost.cli.options import WRITING, Writing
+from roost.cli.receipts import settle
 from roost.cli.session import Session, Use
 from roost.domain.names import Address
 from roost.wire.resources import MailboxChange
@@ -14,7 +15,7 @@ def password(
     /,
     *,
     password_stdin: bool = False,
-    password_hash: str | None = None,
+    password_hash: HashFile = None,
     options: Writing = WRITING,
     session: Use,
 ) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roost.cli.mailbox_csv import Reading, read_mailboxes
+from roost.cli.options import BULK_WRITING, BulkWriting
 from roost.cli.output import Output
-from roost.cli.receipts import BULK_WRITING, BulkWriting, settle
+from roost.cli.receipts import settle
 from roost.cli.safe_text import plain
 from roost.cli.session import Session, Use
 from roost.domain.errors import BadImport, BadSetting, Finding
@@ -85,8 +86,9 @@ def _refusal(out: Output, file: str, findings: Sequence[Finding], said: BadImpor
             print(plain(f"{place}: {finding.message}"), file=sys.stderr)
         if len(ordered) > _SHOWN:
             print(f"... and {len(ordered) - _SHOWN} more.", file=sys.stderr)
-    if said is not None and not ordered:
-        return said
+    if said is not None:
+        # The controller names only the first faults where there are very many; its sentence has their number.
+        return BadImport(f"{file}: {said.message}", ordered, remedy=said.remedy)
     count = "one fault" if len(ordered) == 1 else f"{len(ordered)} faults"
     return BadImport(
         f"{file} has {count}; no mailbox was added.", ordered, remedy="Correct the file and import it again."

@@ -75,9 +75,7 @@ class Machine:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
             try:
-                with os.fdopen(
-                    descriptor, "w", encoding="utf-8", errors="surrogateescape", newline=""
-                ) as stream:
+                with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
                     stream.write(file.content)
                     stream.flush()
                     os.fchown(stream.fileno(), *_owner_ids(file.owner))

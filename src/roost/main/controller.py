@@ -40,7 +40,7 @@ def init(
     *,
     name: str,
     address: Annotated[list[str], Parameter(negative=())],
-    listen: str = "0.0.0.0:8443",  # noqa: S104 - see settings
+    listen: str = "0.0.0.0:8443",
     store: str = DEFAULT_STORE,
     start: bool = True,
 ) -> None:
@@ -118,7 +118,9 @@ def _own(folder: Path) -> None:
     try:
         entry = pwd.getpwnam(_USER)
     except KeyError as error:
-        raise BadSetting(f"There is no user {_USER}.", remedy="Install the Debian package, which makes it.") from error
+        raise BadSetting(
+            f"There is no user {_USER}.", remedy="Install the Debian package, which makes it."
+        ) from error
     for path in (folder, *folder.rglob("*")):
         os.chown(path, entry.pw_uid, entry.pw_gid)
 

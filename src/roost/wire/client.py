@@ -43,7 +43,7 @@ _IMPORT_SECONDS_PER_MAILBOX = 0.1
 class AdminClient:
     """A connection to the API; use it as a context manager, or close it.
 
-    ``url`` is the controller's address without a path; ``verify`` the TLS context that knows its authority.
+    ``url`` is the controller's address, without a path; ``verify`` the TLS context that knows its authority.
     ``transport`` replaces the network in tests. Every method raises ``RoostError``: ``ControllerAway`` where there
     is no answer, otherwise what the controller said.
     """
@@ -56,12 +56,12 @@ class AdminClient:
         verify: ssl.SSLContext | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         limits = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
         try:
             self._http = httpx2.Client(
-                base_url=self._url,
+                base_url=self.url,
                 headers=headers,
                 verify=verify if verify is not None else True,
                 transport=transport,
@@ -232,7 +232,7 @@ class AdminClient:
         """Write a consistent copy of the whole store into an open file; returns how many bytes it has."""
         written = 0
         with (
-            translating(self._url),
+            translating(self.url),
             self._http.stream("GET", "/v1/backup", timeout=_times(_LONG_SECONDS)) as response,
         ):
             if not response.is_success:
@@ -292,7 +292,7 @@ class AdminClient:
         headers: dict[str, str] | None = None,
         seconds: float = _ANSWER_SECONDS,
     ) -> httpx2.Response:
-        with translating(self._url):
+        with translating(self.url):
             response = self._http.request(
                 method,
                 path,

@@ -206,9 +206,7 @@ class _Imap(imaplib.IMAP4_SSL):
         super().__init__(address, port, ssl_context=context, timeout=60)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        return self.ssl_context.wrap_socket(
-            connection((self.host, self.port), timeout), server_hostname=self._name
-        )
+        return self.ssl_context.wrap_socket(connection((self.host, self.port), timeout), server_hostname=self._name)
 
 
 class _Pop3(poplib.POP3_SSL):
@@ -219,9 +217,7 @@ class _Pop3(poplib.POP3_SSL):
         super().__init__(address, port, context=context, timeout=60)
 
     def _create_socket(self, timeout: float) -> socket.socket:
-        return self.context.wrap_socket(
-            connection((self.host, self.port), timeout), server_hostname=self._name
-        )
+        return self.context.wrap_socket(connection((self.host, self.port), timeout), server_hostname=self._name)
 
 
 class Instance:
@@ -305,11 +301,23 @@ class Instance:
                 raise AssertionError(self.log()[-4000:])
             time.sleep(0.05)
 
+    def set_policy(self, **changes: object) -> None:
+        """Change the policy and wait until Dovecot has taken it."""
+        self.policy = replace(self.policy, **changes)  # type: ignore[arg-type]
+        if self.configure():
+            reloads = "SIGHUP received"
+            wait_until(lambda: reloads in self.log(), "the reload")
+            self.wait_alive()
+
     def stop(self) -> None:
         self.driver.stop(self.services)  # type: ignore[arg-type]
 
     def log(self) -> str:
-        texts = [path.read_text(errors="replace") for path in (self.folder / "log", self.folder / "output") if path.exists()]
+        texts = [
+            path.read_text(errors="replace")
+            for path in (self.folder / "log", self.folder / "output")
+            if path.exists()
+        ]
         return "\n".join(texts)
 
     def assert_log_is_clean(self) -> None:

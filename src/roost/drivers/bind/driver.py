@@ -125,5 +125,5 @@ class Bind:
         revision = zones.revision_text(link, cluster_zone)
         self._seen_times = self._seen_times + 1 if revision == self._seen_revision else 0
         self._seen_revision = revision
-        if revision not in ("", '"0"') and self._seen_times >= _TICKS_AT_REST:
+        if revision not in ("", "0") and self._seen_times >= _TICKS_AT_REST:
             zones.open_(host, link, self._place)

@@ -14,9 +14,8 @@ import ipaddress
 import re
 from collections.abc import Collection
 
+import dns.exception
 import dns.name
-import dns.rdata
-import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
@@ -33,28 +32,31 @@ _KINDS = {
     dns.rdatatype.A: "A",
     dns.rdatatype.AAAA: "AAAA",
 }
+_NUMBERS = {name: int(number) for number, name in _KINDS.items()}
 
 
-def parse_key(key: str) -> tuple[dns.name.Name, dns.rdatatype.RdataType]:
+def parse_key(key: str) -> tuple[str, int]:
     """Return owner and type of a key, with or without ``!``; raises ``DaemonFailed`` where it is not one."""
     owner, slash, kind = key.removeprefix(STRANGE).rpartition("/")
-    try:
-        if slash:
-            return dns.name.from_text(owner), dns.rdatatype.from_text(kind)
-    except (dns.exception.DNSException, ValueError) as error:
-        raise DaemonFailed(f"{key!r} is no key of a DNS record: {error}.") from error
-    raise DaemonFailed(f"{key!r} is no key of a DNS record.")
+    if not slash:
+        raise DaemonFailed(f"{key!r} is no key of a DNS record.")
+    number = _NUMBERS.get(kind)
+    if number is None:
+        try:
+            number = int(dns.rdatatype.from_text(kind))
+        except (dns.exception.DNSException, ValueError) as error:
+            raise DaemonFailed(f"{key!r} is no key of a DNS record: {error}.") from error
+    return owner, number
 
 
-def parse_data(key: str, kind: dns.rdatatype.RdataType, value: Value) -> tuple[int, list[dns.rdata.Rdata]]:
-    """Return TTL and records of a value; raises ``DaemonFailed`` where they are not of the type."""
+def parse_value(key: str, kind: int, value: Value) -> tuple[int, list[str]]:
+    """Return TTL and data of a value; raises ``DaemonFailed`` where it is not one of this type."""
     ttl, data = value.get("ttl"), value.get("data")
-    if not isinstance(ttl, int) or not isinstance(data, list) or not data:
+    if not isinstance(ttl, int) or not 0 <= ttl < 2**31 or not isinstance(data, list) or not data:
         raise DaemonFailed(f"The row {key!r} has no ttl or no data.")
-    try:
-        return ttl, [dns.rdata.from_text(dns.rdataclass.IN, kind, text) for text in data]
-    except (dns.exception.DNSException, ValueError) as error:
-        raise DaemonFailed(f"The row {key!r} has data that is no {kind.name} record: {error}.") from error
+    if kind == dns.rdatatype.CNAME and len(data) != 1:
+        raise DaemonFailed(f"The row {key!r} has {len(data)} targets; a CNAME has one.")
+    return ttl, data
 
 
 def row_of(zone: str, rrset: dns.rrset.RRset) -> tuple[str, Value]:

@@ -22,19 +22,17 @@ from collections.abc import Iterator, Sequence
 
 import dns.exception
 import dns.name
-import dns.rdatatype
-import dns.update
 
 from roost.domain.desired import Table, Value
 from roost.domain.errors import DaemonFailed
-from roost.drivers.bind import records, zones
+from roost.drivers.bind import records, wire, zones
 from roost.drivers.bind.link import Link, WrongRevision
 from roost.drivers.bind.place import Place
 from roost.ports.driver import Batch
 from roost.ports.host import Host
 
 _CHUNK = 500
-"""Rows in one message: some 35 kB of the 64 kB that fit; one with very long names is halved until it fits."""
+"""Rows in one message: some 40 kB of the 64 kB that fit; one with very long names is halved until it fits."""
 
 _Change = tuple[str, Value | None]
 
@@ -115,32 +113,32 @@ class NamesTable:
     def _change(self, zone: str, rows: list[_Change], batch: Batch) -> None:
         """Send one zone's rows, those that go first, and with the last of them the revision and the serial."""
         rows.sort(key=lambda row: row[1] is not None)
-        origin = dns.name.from_text(zone)
         for start in range(0, max(len(rows), 1), _CHUNK):
             last = start + _CHUNK >= len(rows)
-            self._send(zone, origin, rows[start : start + _CHUNK], batch if last else None)
+            self._send(zone, rows[start : start + _CHUNK], batch if last else None)
 
-    def _send(self, zone: str, origin: dns.name.Name, rows: Sequence[_Change], batch: Batch | None) -> None:
-        message = dns.update.UpdateMessage(origin)
+    def _send(self, zone: str, rows: Sequence[_Change], batch: Batch | None) -> None:
+        """Send one message; ``batch`` is given where it is the zone's last and carries the revision."""
+        message = wire.Update(zone)
         counts = batch is not None and batch.since is not None and zone == self._cluster
         if counts:
-            _require(message, self._known)
+            _require(message, zone, self._known)
         for key, value in rows:
-            _put(message, origin, key, value)
+            _put(message, key, value)
         if batch is not None and batch.since is not None:
-            _mark(message, origin, batch.upto, zones.apex_of(self._host, self._place))
+            _mark(message, zone, batch.upto, zones.apex_of(self._host, self._place))
         try:
             self._link.update(zone, message)
         except dns.exception.TooBig:
             half = len(rows) // 2
-            self._send(zone, origin, rows[:half], None)
-            self._send(zone, origin, rows[half:], batch)
+            self._send(zone, rows[:half], None)
+            self._send(zone, rows[half:], batch)
             return
         except WrongRevision:
             self._known = None
             raise
         if batch is not None and counts:
-            self._known = _text(batch.upto)
+            self._known = str(batch.upto)
 
     def rows(self) -> Iterator[tuple[str, Value]]:
         """Yield every record of every zone as rows, by transfer; see the port.
@@ -167,39 +165,36 @@ class NamesTable:
 
 def _number(text: str) -> int:
     """Return the revision in a TXT's text; 0 where it is none."""
-    number = text.strip('"')
-    return int(number) if number.isdecimal() and number.isascii() else 0
+    return int(text) if text.isdecimal() and text.isascii() else 0
 
 
-def _text(revision: int) -> str:
-    return f'"{revision}"'
-
-
-def _require(message: dns.update.UpdateMessage, seen: str | None) -> None:
-    """Let the message hold only where the revision is still what was seen (RFC 2136, 2.4.2 and 2.4.3)."""
+def _require(message: wire.Update, zone: str, seen: str | None) -> None:
+    """Let the message hold only where the revision is still what was seen."""
+    owner = f"{records.REVISION_LABEL}.{zone}"
     if seen:
-        message.present(records.REVISION_LABEL, "TXT", seen)
+        message.require_data(owner, wire.TYPE_TXT, wire.text_data(seen))
     else:
-        message.absent(records.REVISION_LABEL, "TXT")
+        message.require_absence(owner, wire.TYPE_TXT)
 
 
-def _mark(message: dns.update.UpdateMessage, origin: dns.name.Name, revision: int, apex: zones.Apex) -> None:
-    message.replace(records.REVISION_LABEL, 0, "TXT", _text(revision))
-    message.add(origin, zones.soa_with(apex, origin, revision))
+def _mark(message: wire.Update, zone: str, revision: int, apex: zones.Apex) -> None:
+    owner = f"{records.REVISION_LABEL}.{zone}"
+    message.remove(owner)
+    message.put(owner, wire.TYPE_TXT, 0, wire.text_data(str(revision)))
+    message.put(zone, wire.TYPE_SOA, apex.ttl, apex.soa_data(revision))
 
 
-def _put(message: dns.update.UpdateMessage, origin: dns.name.Name, key: str, value: Value | None) -> None:
+def _put(message: wire.Update, key: str, value: Value | None) -> None:
     """Add to a message what makes one row so."""
     owner, kind = records.parse_key(key)
-    owner = owner.relativize(origin)
     if value is None:
-        message.delete(owner, kind)
+        message.remove(owner, kind)
         return
-    ttl, data = records.parse_data(key, kind, value)
-    if kind == dns.rdatatype.CNAME:
-        message.delete(owner)
+    ttl, data = records.parse_value(key, kind, value)
+    if kind == wire.TYPE_CNAME:
+        message.remove(owner)
     else:
-        message.delete(owner, kind)
-        message.delete(owner, dns.rdatatype.CNAME)
-    for rdata in data:
-        message.add(owner, ttl, rdata)
+        message.remove(owner, kind)
+        message.remove(owner, wire.TYPE_CNAME)
+    for text in data:
+        message.put(owner, kind, ttl, wire.row_data(kind, text))

@@ -11,6 +11,7 @@ and wrong. So ``asking.conf`` then lets only loopback ask; the world is refused 
 from __future__ import annotations
 
 import re
+import struct
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ import dns.rrset
 import dns.update
 
 from roost.domain.errors import DaemonFailed
+from roost.drivers.bind import wire
 from roost.drivers.bind.link import Link
 from roost.drivers.bind.place import Place
 from roost.drivers.bind.records import REVISION_LABEL
@@ -57,6 +59,12 @@ class Apex:
     servers: frozenset[str]
     addresses: tuple[tuple[str, int, str, str], ...] = ()
     """Owner without final dot, TTL, type and address of every server."""
+
+    def soa_data(self, serial: int) -> bytes:
+        """Return the SOA's data with a serial number, modulo 2**32 (RFC 1035, 3.3.13)."""
+        mname, rname, _serial, *times = self.soa
+        figures = (serial % 2**32, *(int(each) for each in times))
+        return wire.name_data(mname) + wire.name_data(rname) + struct.pack("!IIIII", *figures)
 
     def addresses_in(self, zone: str) -> tuple[tuple[str, int, str, str], ...]:
         """Return the addresses of servers that have their name in a zone: BIND does not load it without them."""
@@ -222,7 +230,7 @@ def bring_apex(link: Link, zone: str, apex: Apex) -> bool:
 
 
 def revision_text(link: Link, zone: str) -> str:
-    """Return a zone's TXT with the revision as its text, '' for none or a zone that could not be loaded.
+    """Return the revision that a zone's TXT says, as text; '' for none, nonsense or a zone that is not loaded.
 
     Raises ``DaemonFailed`` where BIND does not answer or does not serve the zone.
     """
@@ -231,8 +239,8 @@ def revision_text(link: Link, zone: str) -> str:
         return ""
     if answer.rcode() != dns.rcode.NOERROR:
         raise DaemonFailed(f"BIND does not serve the zone {zone} yet.")
-    texts = [rdata.to_text() for rrset in answer.answer for rdata in rrset]
-    return texts[0] if len(texts) == 1 else ""
+    texts = [rdata.to_text().strip('"') for rrset in answer.answer for rdata in rrset]
+    return texts[0] if len(texts) == 1 and texts[0].isdecimal() else ""
 
 
 def is_open(host: Host, place: Place) -> bool:

@@ -1,0 +1,50 @@
+"""The options that commands have in common, so that they read and mean the same everywhere.
+
+They stand together in this file because cyclopts reads an inherited field's type in the module of the class that
+inherits it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
+
+    output: Annotated[Literal["table", "json"], Parameter(alias="-o")] = "table"
+    """Print a table for people, or one JSON document for programs."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Writing(Common):
+    """What every writing command takes."""
+
+    dry_run: bool = False
+    """Show what would be done, and change nothing."""
+
+    no_wait: bool = False
+    """Return when the change is stored, without waiting for the nodes."""
+
+    timeout: Annotated[float, Parameter(name="--timeout")] = 15.0
+    """Seconds to wait for the nodes."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BulkWriting(Writing):
+    """The same for commands that change very much at once."""
+
+    timeout: Annotated[float, Parameter(name="--timeout")] = 600.0
+    """Seconds to wait for the nodes."""
+
+
+COMMON = Common()
+WRITING = Writing()
+BULK_WRITING = BulkWriting()

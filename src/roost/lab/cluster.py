@@ -1,0 +1,143 @@
+"""A Roost cluster on the lab's machines: founded, joined and used by the same commands as in production.
+
+Every command runs in the machine where an administrator would run it: ``roost`` in ``control``, ``roost join`` on
+each node. Nothing here reaches into Roost's own code.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from roost.lab import outside
+from roost.lab.errors import CommandFailed
+from roost.lab.lab import Lab
+from roost.lab.machine import Machine
+from roost.lab.mail import CA_FILE, Client
+
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "mx": ("mx",),
+    "mx-backup": ("backup-mx",),
+    "ns": ("dns",),
+    "ms": ("storage",),
+}
+DOMAIN = "example.test"
+_READY_SECONDS = 120.0
+
+Progress = Callable[[str], None]
+
+
+def roles_of(short: str) -> tuple[str, ...]:
+    """Return the roles that a machine of the default lab has, by its name."""
+    stem = short.rstrip("0123456789")
+    return ROLES.get(stem, ())
+
+
+class Cluster:
+    """The cluster of a running lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.control = lab.machine("control")
+        self.client = Client(lab.machine("client"))
+        self.cluster_domain = self.control.name.partition(".")[2]
+        self._serial = int(time.time())
+
+    # The administrator's commands
+
+    def roost(self, *argv: str, stdin: str = "", check: bool = True, seconds: float = 120) -> Any:
+        """Run an administrator's command on the controller; return what ``--output json`` printed."""
+        ran = self.control.run(["roost", *argv, "--output", "json"], input=stdin, check=check, timeout=seconds)
+        return json.loads(ran.stdout) if ran.stdout.strip() else None
+
+    def add_user(self, address: str, password: str, *options: str) -> Any:
+        """Add a mailbox and wait for all receipts."""
+        return self.roost("user", "add", address, "--password-stdin", *options, stdin=f"{password}\n")
+
+    # Bringing it up
+
+    def found(self, say: Progress = lambda _: None, *, domain: str = DOMAIN) -> None:
+        """Found the cluster, let every machine join, add a mail domain, and wait until all is well."""
+        say("founding the cluster on control")
+        address = self.control.address
+        self.control.run(
+            ["roost", "controller", "init", self.cluster_domain, "--name", self.control.name, "--address", address]
+        )
+        self._wait_for_controller()
+        client = self.client.machine
+        client.write(CA_FILE, self.control.read("/etc/roost/controller-ca.crt"))
+        self._tell_the_world({})
+        self.roost("policy", "set", "forwarders", client.address, "--no-wait")
+        members = [m for m in self.lab.machines() if roles_of(m.short)]
+        tokens = {self.control: self.roost("node", "token", self.control.name)["token"]}
+        for machine in members:
+            say(f"adding {machine.name} as {', '.join(roles_of(machine.short))}")
+            tokens[machine] = self._add_node(machine)
+        self.roost("domain", "add", domain, "--no-wait")
+        with ThreadPoolExecutor(4) as pool:
+            for name in pool.map(lambda pair: self.join(*pair), tokens.items()):
+                say(f"{name} joined")
+        self._tell_the_world({domain: f"pop.{domain}"})
+        self.wait_ready(say)
+
+    def _add_node(self, machine: Machine) -> str:
+        roles = [part for role in roles_of(machine.short) for part in ("--role", role)]
+        added = self.roost("node", "add", machine.name, *roles, "--address", machine.address, "--no-wait")
+        return str(added["token"])
+
+    def join(self, machine: Machine, token: str) -> str:
+        """Let a machine join with its token; return its name."""
+        url = f"https://{self.control.address}:8443"
+        machine.run(["roost", "join", url], input=f"{token}\n", timeout=60)
+        return machine.name
+
+    def _wait_for_controller(self) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                self.roost("status")
+            except CommandFailed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
+    def wait_ready(self, say: Progress = lambda _: None, seconds: float = _READY_SECONDS) -> None:
+        """Wait until every node is connected, up to date and healthy."""
+        deadline = time.monotonic() + seconds
+        said = ""
+        while True:
+            nodes = self.roost("status")["nodes"]
+            waiting = [n["name"] for n in nodes if not (n["connected"] and not n["late"] and not n["health"])]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                troubles = {n["name"]: n["health"] or f"late by {n['late']}" for n in nodes if n["name"] in waiting}
+                raise TimeoutError(f"not ready after {seconds:.0f} s: {troubles}")
+            text = f"waiting for {', '.join(name.partition('.')[0] for name in waiting)}"
+            if text != said:
+                say(text)
+                said = text
+            time.sleep(0.2)
+
+    def _tell_the_world(self, domains: Mapping[str, str]) -> None:
+        """Put the records of the mail domains into the outside DNS, as ``roost domain records`` lists them."""
+        self._serial += 1
+        exchangers: list[tuple[int, str]] = []
+        servers: dict[str, str] = {}
+        for machine in self.lab.machines():
+            roles = roles_of(machine.short)
+            if "mx" in roles:
+                exchangers.append((10, machine.name))
+            if "backup-mx" in roles:
+                exchangers.append((20, machine.name))
+            if "dns" in roles:
+                servers[machine.name] = machine.address
+        zones: dict[str, tuple[str, Sequence[tuple[int, str]]]] = {
+            domain: (zone, exchangers) for domain, zone in domains.items()
+        }
+        outside.configure(self.client.machine, self.cluster_domain, servers, zones, self._serial)

@@ -1,0 +1,1 @@
+"""One file for each step of the schema, ``v0001_…``; a released file is never changed."""

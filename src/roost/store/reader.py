@@ -1,0 +1,237 @@
+"""Reading: everything at one revision, each answer by an index.
+
+A reader belongs to one transaction and one thread; other threads open their own (``Store.read``). Where many values
+are asked for, they are asked for in chunks, so that no statement grows without limit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy.sql.schema import Column
+
+from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
+from roost.domain.desired import BUCKETS, Table, Value
+from roost.domain.names import Address
+from roost.ports.store import Concern, Event, JoinToken, Key, Page, Position, Report
+from roost.store import audit, records, schema
+from roost.store.rows import SETTINGS, feed_id
+
+T = TypeVar("T")
+CHUNK = 2_000
+"""How many things are asked for, or written, in one statement."""
+
+
+def chunks(things: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Yield lists of at most ``size`` things."""
+    iterator = iter(things)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+class SqlReader:
+    """``roost.ports.store.Reader``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def _all(self, statement: Select[Any]) -> list[RowMapping]:
+        return list(self._connection.execute(statement).mappings())
+
+    def _one(self, statement: Select[Any]) -> RowMapping | None:
+        return self._connection.execute(statement).mappings().first()
+
+    def _among(self, column: Column[Any], values: Iterable[str], *more: Column[Any]) -> Iterator[RowMapping]:
+        for chunk in chunks(values):
+            yield from self._all(select(column, *more).where(column.in_(chunk)))
+
+    def revision(self) -> int:
+        """Return the last revision."""
+        statement = select(schema.counter.c.n).where(schema.counter.c.name == "revision")
+        return int(self._connection.execute(statement).scalar_one())
+
+    def cluster(self) -> Cluster:
+        """Return everything small; before the first ``set_cluster`` its domain is ''."""
+        own = self._one(select(schema.cluster))
+        return Cluster(
+            domain="" if own is None else own["domain"],
+            revision=self.head(SETTINGS, ""),
+            nodes=tuple(map(records.node_of, self._all(select(schema.node).order_by(schema.node.c.name)))),
+            domains=tuple(map(records.domain_of, self._all(select(schema.domain).order_by(schema.domain.c.name)))),
+            policy=Policy() if own is None else records.policy_of(own["policy"]),
+        )
+
+    def mailbox(self, address: Address) -> Mailbox | None:
+        """Return the mailbox of an address."""
+        row = self._one(select(schema.mailbox).where(schema.mailbox.c.address == str(address)))
+        return None if row is None else records.mailbox_of(row)
+
+    def mailboxes(self, *, domain: str = "", home: str = "", after: str = "", limit: int = 100) -> list[Mailbox]:
+        """Return mailboxes sorted by address, those after ``after``; '' for a filter means any."""
+        mailbox = schema.mailbox
+        statement = select(mailbox).where(mailbox.c.address > after)
+        if domain:
+            statement = statement.where(mailbox.c.domain == domain)
+        if home:
+            statement = statement.where(mailbox.c.home == home)
+        return list(map(records.mailbox_of, self._all(statement.order_by(mailbox.c.address).limit(limit))))
+
+    def count_mailboxes(self, *, domain: str = "", home: str = "") -> int:
+        """Return how many mailboxes there are; counted anew only where both filters are given."""
+        mailbox = schema.mailbox
+        if domain and home:
+            statement = select(func.count()).where(mailbox.c.domain == domain, mailbox.c.home == home)
+        elif domain:
+            statement = select(schema.domain.c.mailboxes).where(schema.domain.c.name == domain)
+        elif home:
+            statement = select(schema.node.c.mailboxes).where(schema.node.c.name == home)
+        else:
+            statement = select(func.sum(schema.node.c.mailboxes))
+        return int(self._connection.execute(statement).scalar() or 0)
+
+    def homes(self) -> dict[str, int]:
+        """Return the number of mailboxes on each storage node that has any."""
+        node = schema.node
+        found = self._all(select(node.c.name, node.c.mailboxes).where(node.c.mailboxes > 0).order_by(node.c.name))
+        return {row["name"]: row["mailboxes"] for row in found}
+
+    def labels(self, domain: str, labels: Iterable[str]) -> set[str]:
+        """Return those of the labels that are taken in the domain."""
+        mailbox = schema.mailbox
+        taken: set[str] = set()
+        for chunk in chunks(labels):
+            statement = select(mailbox.c.label).where(mailbox.c.domain == domain, mailbox.c.label.in_(chunk))
+            taken.update(self._connection.execute(statement).scalars())
+        return taken
+
+    def existing(self, addresses: Iterable[Address]) -> set[Address]:
+        """Return those of the addresses that a mailbox or an alias has."""
+        found: set[str] = set()
+        for chunk in chunks(map(str, addresses)):
+            for column in (schema.mailbox.c.address, schema.alias.c.address):
+                found.update(row["address"] for row in self._among(column, chunk))
+        return set(map(records.address_of, found))
+
+    def alias(self, address: Address) -> Alias | None:
+        """Return the alias of an address."""
+        row = self._one(select(schema.alias).where(schema.alias.c.address == str(address)))
+        return None if row is None else records.alias_of(row)
+
+    def aliases(self, *, domain: str = "", after: str = "", limit: int = 100) -> list[Alias]:
+        """Return aliases sorted by address, those after ``after``."""
+        alias = schema.alias
+        statement = select(alias).where(alias.c.address > after)
+        if domain:
+            statement = statement.where(alias.c.domain == domain)
+        return list(map(records.alias_of, self._all(statement.order_by(alias.c.address).limit(limit))))
+
+    def aliases_to(self, target: Address) -> list[Address]:
+        """Return up to ten aliases that lead to the address, with or without a subaddress."""
+        lead = schema.alias_target
+        statement = select(lead.c.alias).where(lead.c.target == records.without_subaddress(target))
+        found = self._connection.execute(statement.order_by(lead.c.alias).limit(10)).scalars()
+        return list(map(records.address_of, found))
+
+    def page(self, table: Table, scope: str, after: int, limit: int) -> Page:
+        """Return the rows after a revision, in order of revision.
+
+        Rows of one revision are never parted, because ``upto`` could not say how far the follower has come; where
+        one revision alone has more rows than ``limit``, the page has all of them. The last page reaches the head,
+        so a follower that has applied it has every change of this table and scope; it never leads back.
+        """
+        feed = feed_id(self._connection, table, scope)
+        if feed is None:
+            return Page((), max(after, self.head(table, scope)), more=False)
+        row = schema.feed_row
+        wanted = select(row.c.key, row.c.value, row.c.revision).where(row.c.feed == feed)
+        found = self._all(wanted.where(row.c.revision > after).order_by(row.c.revision).limit(limit + 1))
+        if len(found) <= limit:
+            return Page(_pairs(found), max(after, self.head(table, scope)), more=False)
+        cut = found[-1]["revision"]
+        whole = [one for one in found if one["revision"] < cut]
+        if not whole:
+            whole = self._all(wanted.where(row.c.revision == cut))
+        upto = whole[-1]["revision"]
+        return Page(_pairs(whole), upto, more=upto < self.head(table, scope))
+
+    def head(self, table: str, scope: str) -> int:
+        """Return the revision of the last change of a table and scope; ``settings`` is a table here."""
+        feed = schema.feed
+        statement = select(feed.c.head).where(feed.c.table_name == str(table), feed.c.scope == scope)
+        return int(self._connection.execute(statement).scalar() or 0)
+
+    def digests(self, table: Table, scope: str) -> list[tuple[int, int]]:
+        """Return, for each bucket, how many rows it has and the sum of their digests."""
+        row = schema.feed_row
+        statement = (
+            select(row.c.bucket, func.count(), func.sum(row.c.digest))
+            .where(row.c.feed == feed_id(self._connection, table, scope), row.c.value.is_not(None))
+            .group_by(row.c.bucket)
+        )
+        found = {bucket: (int(count), int(total)) for bucket, count, total in self._connection.execute(statement)}
+        return [found.get(bucket, (0, 0)) for bucket in range(BUCKETS)]
+
+    def bucket(self, table: Table, scope: str, bucket: int) -> list[tuple[str, Value]]:
+        """Return the rows of one bucket, sorted by key."""
+        row = schema.feed_row
+        statement = select(row.c.key, row.c.value).where(
+            row.c.feed == feed_id(self._connection, table, scope),
+            row.c.bucket == bucket,
+            row.c.value.is_not(None),
+        )
+        return sorted((key, json.loads(value)) for key, value in self._connection.execute(statement))
+
+    def concerns(self, revision: int) -> tuple[Concern, ...]:
+        """Return which tables and scopes a revision touched."""
+        statement = select(schema.event.c.concerns).where(schema.event.c.revision == revision)
+        text = self._connection.execute(statement).scalar()
+        return () if text is None else audit.concerns_of(text)
+
+    def positions(self) -> list[Position]:
+        """Return how far every node is."""
+        position = schema.position
+        return list(
+            map(records.position_of, self._all(select(position).order_by(position.c.node, position.c.table_name)))
+        )
+
+    def events(self, *, after: int = 0, limit: int = 100) -> list[Event]:
+        """Return the events after a revision."""
+        event = schema.event
+        statement = select(event).where(event.c.revision > after).order_by(event.c.revision).limit(limit)
+        return list(map(audit.event_of, self._all(statement)))
+
+    def key(self, id: str) -> Key | None:
+        """Return an administrator's key."""
+        row = self._one(select(schema.api_key).where(schema.api_key.c.id == id))
+        return None if row is None else records.key_of(row)
+
+    def keys(self) -> list[Key]:
+        """Return every administrator's key, the oldest first."""
+        key = schema.api_key
+        return list(map(records.key_of, self._all(select(key).order_by(key.c.created, key.c.id))))
+
+    def token(self, id: str) -> JoinToken | None:
+        """Return a join token."""
+        row = self._one(select(schema.join_token).where(schema.join_token.c.id == id))
+        return None if row is None else records.token_of(row)
+
+    def reports(self, kind: str) -> list[Report]:
+        """Return the last report of this kind of every node."""
+        report = schema.report
+        return list(
+            map(records.report_of, self._all(select(report).where(report.c.kind == kind).order_by(report.c.node)))
+        )
+
+    def value(self, name: str) -> str | None:
+        """Return one of the controller's own values."""
+        statement = select(schema.own_value.c.value).where(schema.own_value.c.name == name)
+        found = self._connection.execute(statement).scalar()
+        return None if found is None else str(found)
+
+
+def _pairs(found: Iterable[RowMapping]) -> list[tuple[str, Value | None]]:
+    return [(row["key"], None if row["value"] is None else json.loads(row["value"])) for row in found]

@@ -1,0 +1,215 @@
+"""The tables of the store, alike on SQLite and PostgreSQL.
+
+=============  =========================================================================================
+counter        ``revision``: the last revision; ``number``: the last mailbox number that was given
+event          one row for each revision: the audit log, and the concerns of the change feed
+cluster        one row: the cluster's own domain and the policy (JSON)
+node, domain   as in ``roost.domain.cluster``; ``mailboxes`` counts those that live there, so that no
+               write and no placement has to count a million rows
+mailbox        one row each; sorted by address within the cluster, a domain and a home
+alias          one row each; ``targets`` is JSON
+alias_target   which aliases lead to an address, its subaddress taken off: to ask backwards
+feed           one row for each (table, scope): a small id, and the revision of its last change
+feed_row       the rows that nodes should have, or had: ``value`` NULL is a tombstone
+position       how far each node is with each table
+api_key, join_token, report, own_value   small things without a feed
+=============  =========================================================================================
+
+Text is compared byte by byte on both (``C`` collation in PostgreSQL, ``BINARY`` in SQLite), so that both sort as
+Python does. Instants are text in ISO 8601, UTC; structured values are canonical JSON text, since nothing searches
+inside of them and hashes are computed over them.
+
+``METADATA`` must equal what the migrations make; a contract test compares the two on both databases.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
+
+SCHEMA = "0001"
+"""The alembic revision that this code needs; a test compares it with the migrations' head."""
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+TEXT = String().with_variant(String(collation="C"), "postgresql")
+# Only INTEGER makes a SQLite primary key the table's own key instead of one more index.
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+counter = Table(
+    "counter",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("n", NUMBER, nullable=False),
+)
+
+event = Table(
+    "event",
+    METADATA,
+    Column("revision", NUMBER, primary_key=True, autoincrement=False),
+    Column("at", TEXT, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("verb", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False),
+    Column("detail", TEXT, nullable=False),
+    Column("concerns", TEXT, nullable=False),
+    Column("hash", TEXT, nullable=False),
+)
+
+cluster = Table(
+    "cluster",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("domain", TEXT, nullable=False),
+    Column("policy", TEXT, nullable=False),
+)
+
+node = Table(
+    "node",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("roles", TEXT, nullable=False),
+    Column("addresses", TEXT, nullable=False),
+    Column("joined", Boolean, nullable=False),
+    Column("mailboxes", NUMBER, nullable=False),
+)
+
+domain = Table(
+    "domain",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("access_zone", TEXT, nullable=False),
+    Column("quota", NUMBER, nullable=False),
+    Column("suspended", TEXT, nullable=False),
+    Column("mailboxes", NUMBER, nullable=False),
+    Index("uq_domain_access_zone", "access_zone", unique=True),
+)
+
+mailbox = Table(
+    "mailbox",
+    METADATA,
+    Column("number", NUMBER, primary_key=True, autoincrement=False),
+    Column("address", TEXT, nullable=False),
+    Column("domain", TEXT, ForeignKey("domain.name"), nullable=False),
+    Column("label", TEXT, nullable=False),
+    Column("home", TEXT, ForeignKey("node.name"), nullable=False),
+    Column("password", TEXT, nullable=False),
+    Column("quota", NUMBER, nullable=False),
+    Column("suspended", Boolean, nullable=False),
+    Index("uq_mailbox_address", "address", unique=True),
+    Index("uq_mailbox_domain_label", "domain", "label", unique=True),
+    Index("ix_mailbox_domain_address", "domain", "address"),
+    Index("ix_mailbox_home_address", "home", "address"),
+)
+
+alias = Table(
+    "alias",
+    METADATA,
+    Column("address", TEXT, primary_key=True),
+    Column("domain", TEXT, ForeignKey("domain.name"), nullable=False),
+    Column("targets", TEXT, nullable=False),
+    Index("ix_alias_domain_address", "domain", "address"),
+)
+
+alias_target = Table(
+    "alias_target",
+    METADATA,
+    Column("target", TEXT, primary_key=True),
+    Column("alias", TEXT, ForeignKey("alias.address", ondelete="CASCADE"), primary_key=True),
+    Index("ix_alias_target_alias", "alias"),
+)
+
+feed = Table(
+    "feed",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("table_name", TEXT, nullable=False),
+    Column("scope", TEXT, nullable=False),
+    Column("head", NUMBER, nullable=False),
+    Index("uq_feed_table_name_scope", "table_name", "scope", unique=True),
+)
+
+feed_row = Table(
+    "feed_row",
+    METADATA,
+    Column("feed", Integer, primary_key=True, autoincrement=False),
+    Column("key", TEXT, primary_key=True),
+    Column("value", TEXT),
+    Column("digest", NUMBER, nullable=False),
+    Column("bucket", SmallInteger, nullable=False),
+    Column("revision", NUMBER, nullable=False),
+    Index("ix_feed_row_feed_revision", "feed", "revision"),
+    # Holds the digest, so that the digests of a whole table come from this index alone.
+    Index(
+        "ix_feed_row_live",
+        "feed",
+        "bucket",
+        "digest",
+        sqlite_where=text("value IS NOT NULL"),
+        postgresql_where=text("value IS NOT NULL"),
+    ),
+)
+
+position = Table(
+    "position",
+    METADATA,
+    Column("node", TEXT, ForeignKey("node.name", ondelete="CASCADE"), primary_key=True),
+    Column("table_name", TEXT, primary_key=True),
+    Column("revision", NUMBER, nullable=False),
+    Column("at", TEXT, nullable=False),
+)
+
+api_key = Table(
+    "api_key",
+    METADATA,
+    Column("id", TEXT, primary_key=True),
+    Column("name", TEXT, nullable=False),
+    Column("secret_hash", TEXT, nullable=False),
+    Column("created", TEXT, nullable=False),
+    Column("expires", TEXT),
+)
+
+join_token = Table(
+    "join_token",
+    METADATA,
+    Column("id", TEXT, primary_key=True),
+    Column("node", TEXT, nullable=False),
+    Column("secret_hash", TEXT, nullable=False),
+    Column("expires", TEXT, nullable=False),
+    Column("used", TEXT),
+)
+
+report = Table(
+    "report",
+    METADATA,
+    Column("node", TEXT, ForeignKey("node.name", ondelete="CASCADE"), primary_key=True),
+    Column("kind", TEXT, primary_key=True),
+    Column("at", TEXT, nullable=False),
+    Column("body", TEXT, nullable=False),
+    Index("ix_report_kind", "kind"),
+)
+
+own_value = Table(
+    "own_value",
+    METADATA,
+    Column("name", TEXT, primary_key=True),
+    Column("value", TEXT, nullable=False),
+)

@@ -1,0 +1,300 @@
+"""Writing: the thing itself, the rows that follow from it, and the event, in one transaction.
+
+The transaction holds the revision's lock from its beginning, so writers go one at a time and what one reads cannot
+change under it. Each ``put`` and ``remove`` is one savepoint: one that raises leaves nothing behind, and the
+transaction can go on. Everything is written when the method returns, so the reads that are inherited see it.
+
+The rows of a thing before and after a change come from ``roost.domain.desired``; both are computed, since the old
+thing is at hand and old rows would have to be read one by one. Cost follows from what changes, never from what is
+there; the two calls that may change much (``put_domain``, ``set_cluster``) walk through it in chunks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy
+from roost.domain.desired import rows_of_alias, rows_of_mailbox, rows_of_node
+from roost.domain.errors import AlreadyExists, NotFound, StillInUse
+from roost.domain.names import Address
+from roost.store import records, schema
+from roost.store.audit import Log
+from roost.store.engine import translated, upsert
+from roost.store.mailboxes import Batch, Placed
+from roost.store.reader import CHUNK, SqlReader, chunks
+from roost.store.rows import RowBook
+
+
+class SqlWriter(SqlReader):
+    """``roost.ports.store.Writer``."""
+
+    def __init__(self, connection: Connection, actor: str) -> None:
+        super().__init__(connection)
+        self._book = RowBook(connection)
+        self._log = Log(connection, actor)
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """Do all of a change or nothing of it."""
+        try:
+            with translated(), self._connection.begin_nested():
+                yield
+                self._book.flush()
+        except BaseException:
+            self._book.forget()
+            self._log.forget()
+            raise
+
+    def _take(self, count: int = 1, *, counter: str = "revision") -> int:
+        """Return the first of so many new numbers."""
+        table = schema.counter
+        statement = table.update().where(table.c.name == counter).values(n=table.c.n + count).returning(table.c.n)
+        return int(self._connection.execute(statement).scalar_one()) - count + 1
+
+    def record(
+        self, verb: str, subject: str, detail: Mapping[str, str], touched: Iterable[tuple[str, str]] = ()
+    ) -> int:
+        """Take a revision for a change that is written otherwise, and log it."""
+        revision = self._take()
+        self._log.append([(revision, verb, subject, detail, touched)])
+        return revision
+
+    def set_cluster(self, domain: str, policy: Policy) -> int:
+        """Set the cluster's own domain and the policy; the rows of all nodes and mailboxes follow."""
+        with self._step():
+            old, revision = self.cluster(), self._take()
+            columns = {"id": 1, "domain": domain, "policy": records.policy_text(policy)}
+            self._connection.execute(upsert(self._connection, schema.cluster), columns)
+            touched = {self._book.settings(revision)}
+            if old.domain != domain:
+                for node in old.nodes:
+                    before = rows_of_node(node, old.domain)
+                    touched |= self._book.change(revision, before, rows_of_node(node, domain))
+            # No other setting of the policy is in a mailbox's rows.
+            if old.policy.ttl != policy.ttl:
+                for mail_domain in old.domains:
+                    touched |= self._again(revision, mail_domain, old.policy, mail_domain, policy)
+            detail = records.changes(
+                {"domain": old.domain, **vars(old.policy)} if old.domain else None,
+                {"domain": domain, **vars(policy)},
+            )
+            verb = "policy changed" if old.domain else "cluster founded"
+            self._log.append([(revision, verb, domain, detail, touched)])
+        return revision
+
+    def _again(
+        self, revision: int, old: Domain, old_policy: Policy, new: Domain, policy: Policy
+    ) -> set[tuple[str, str]]:
+        """Compute the rows of a domain's mailboxes anew; returns what they touch."""
+        touched: set[tuple[str, str]] = set()
+        after = ""
+        while some := self.mailboxes(domain=new.name, after=after, limit=CHUNK):
+            for mailbox in some:
+                touched |= self._book.change(
+                    revision, rows_of_mailbox(mailbox, old, old_policy), rows_of_mailbox(mailbox, new, policy)
+                )
+            self._book.flush()
+            after = str(some[-1].address)
+        return touched
+
+    def put_node(self, node: Node, verb: str) -> int:
+        """Add or change a node."""
+        with self._step():
+            table, revision = schema.node, self._take()
+            row = self._one(select(table).where(table.c.name == node.name))
+            old, columns = None if row is None else records.node_of(row), records.node_columns(node)
+            if row is None:
+                self._connection.execute(table.insert(), {**columns, "mailboxes": 0})
+            else:
+                self._connection.execute(table.update().where(table.c.name == node.name), columns)
+            own = self._own_domain()
+            touched = {self._book.settings(revision)} | self._book.change(
+                revision, () if old is None else rows_of_node(old, own), rows_of_node(node, own)
+            )
+            detail = records.changes(_node_told(old) if old else None, _node_told(node))
+            self._log.append([(revision, verb, node.name, detail, touched)])
+        return revision
+
+    def remove_node(self, name: str) -> int:
+        """Remove a node that is no mailbox's home, with its feeds, positions, reports and join tokens."""
+        with self._step():
+            table = schema.node
+            row = self._one(select(table).where(table.c.name == name))
+            if row is None:
+                raise NotFound(f"There is no node {name}.", field="node")
+            if row["mailboxes"]:
+                raise StillInUse(f"{name} is the home of {row['mailboxes']} mailboxes.", field="node")
+            revision = self._take()
+            self._connection.execute(schema.join_token.delete().where(schema.join_token.c.node == name))
+            self._connection.execute(table.delete().where(table.c.name == name))
+            old = records.node_of(row)
+            touched = {self._book.settings(revision)}
+            touched |= self._book.change(revision, rows_of_node(old, self._own_domain()), ())
+            self._book.drop_scope(name)
+            self._log.append([(revision, "node removed", name, {}, touched)])
+        return revision
+
+    def put_domain(self, domain: Domain, verb: str) -> int:
+        """Add or change a domain; the rows of its mailboxes follow in the same revision."""
+        with self._step():
+            table = schema.domain
+            row = self._one(select(table).where(table.c.name == domain.name))
+            zone = select(table.c.name).where(table.c.access_zone == domain.access_zone)
+            other = self._connection.execute(zone.where(table.c.name != domain.name)).scalar()
+            if other is not None:
+                raise AlreadyExists(f"{other} has the access zone {domain.access_zone}.", field="access_zone")
+            revision, columns = self._take(), records.domain_columns(domain)
+            touched = {self._book.settings(revision)}
+            old = None if row is None else records.domain_of(row)
+            if old is None:
+                self._connection.execute(table.insert(), {**columns, "mailboxes": 0})
+            else:
+                self._connection.execute(table.update().where(table.c.name == domain.name), columns)
+                if old != domain:
+                    policy = self._policy()
+                    touched |= self._again(revision, old, policy, domain, policy)
+            detail = records.changes(records.domain_columns(old) if old else None, columns)
+            detail.pop("name", None)
+            self._log.append([(revision, verb, domain.name, detail, touched)])
+        return revision
+
+    def remove_domain(self, name: str) -> int:
+        """Remove a domain without mailboxes and aliases."""
+        with self._step():
+            table = schema.domain
+            row = self._one(select(table).where(table.c.name == name))
+            if row is None:
+                raise NotFound(f"There is no domain {name}.", field="domain")
+            if row["mailboxes"]:
+                raise StillInUse(f"{name} has {row['mailboxes']} mailboxes.", field="domain")
+            if self.aliases(domain=name, limit=1):
+                raise StillInUse(f"{name} has aliases.", field="domain")
+            revision = self._take()
+            self._connection.execute(table.delete().where(table.c.name == name))
+            touched = {self._book.settings(revision)}
+            self._log.append([(revision, "domain removed", name, {}, touched)])
+        return revision
+
+    def new_numbers(self, count: int) -> range:
+        """Return numbers for new mailboxes that were never given before; a rollback gives them back."""
+        first = self._take(count, counter="number")
+        return range(first, first + count)
+
+    def put_mailboxes(self, mailboxes: Sequence[Mailbox], verb: str) -> int:
+        """Add or change mailboxes, one revision each; returns the last.
+
+        Raises ``AlreadyExists`` where an address or a label is taken, also by a mailbox of another number, and
+        ``NotFound`` where the domain or the home does not exist. An address may occur once in a call.
+        """
+        with self._step():
+            revision, policy = self._take(len(mailboxes)) - 1, self._policy()
+            for chunk in chunks(mailboxes):
+                batch = Batch.read(self._connection, chunk)
+                entries = []
+                for mailbox, old in batch.pairs():
+                    revision += 1
+                    domain = batch.domains[mailbox.address.domain]
+                    before = () if old is None else rows_of_mailbox(old, domain, policy)
+                    touched = self._book.change(revision, before, rows_of_mailbox(mailbox, domain, policy))
+                    detail = records.changes(_mailbox_told(old) if old else None, _mailbox_told(mailbox))
+                    entries.append((revision, verb, str(mailbox.address), detail, touched))
+                batch.write()
+                self._count(batch.placed())
+                self._book.flush()
+                self._log.append(entries)
+        return revision
+
+    def remove_mailbox(self, address: Address) -> int:
+        """Remove a mailbox."""
+        with self._step():
+            old = self.mailbox(address)
+            if old is None:
+                raise NotFound(f"There is no mailbox {address}.", field="address")
+            revision, domain = self._take(), self._domain(address.domain)
+            touched = self._book.change(revision, rows_of_mailbox(old, domain, self._policy()), ())
+            table = schema.mailbox
+            self._connection.execute(table.delete().where(table.c.number == old.number))
+            self._count(Placed(Counter({address.domain: -1}), Counter({old.home: -1})))
+            self._log.append([(revision, "mailbox removed", str(address), {"home": old.home}, touched)])
+        return revision
+
+    def put_alias(self, alias: Alias, verb: str) -> int:
+        """Add or change an alias; raises ``AlreadyExists`` where a mailbox has its address."""
+        with self._step():
+            if self.mailbox(alias.address) is not None:
+                raise AlreadyExists(f"There is a mailbox {alias.address}.", field="address")
+            self._domain(alias.address.domain)
+            old, revision = self.alias(alias.address), self._take()
+            self._connection.execute(upsert(self._connection, schema.alias), records.alias_columns(alias))
+            lead, text = schema.alias_target, str(alias.address)
+            self._connection.execute(lead.delete().where(lead.c.alias == text))
+            targets = {records.without_subaddress(target) for target in alias.targets}
+            if targets:
+                self._connection.execute(
+                    lead.insert(), [{"alias": text, "target": target} for target in sorted(targets)]
+                )
+            touched = self._book.change(revision, () if old is None else rows_of_alias(old), rows_of_alias(alias))
+            detail = records.changes(_alias_told(old) if old else None, _alias_told(alias))
+            self._log.append([(revision, verb, text, detail, touched)])
+        return revision
+
+    def remove_alias(self, address: Address) -> int:
+        """Remove an alias."""
+        with self._step():
+            old = self.alias(address)
+            if old is None:
+                raise NotFound(f"There is no alias {address}.", field="address")
+            revision, table = self._take(), schema.alias
+            touched = self._book.change(revision, rows_of_alias(old), ())
+            self._connection.execute(table.delete().where(table.c.address == str(address)))
+            self._log.append([(revision, "alias removed", str(address), {}, touched)])
+        return revision
+
+    def _policy(self) -> Policy:
+        text = self._connection.execute(select(schema.cluster.c.policy)).scalar()
+        return Policy() if text is None else records.policy_of(text)
+
+    def _own_domain(self) -> str:
+        return str(self._connection.execute(select(schema.cluster.c.domain)).scalar() or "")
+
+    def _domain(self, name: str) -> Domain:
+        row = self._one(select(schema.domain).where(schema.domain.c.name == name))
+        if row is None:
+            raise NotFound(f"There is no domain {name}.", field="domain")
+        return records.domain_of(row)
+
+    def _count(self, placed: Placed) -> None:
+        """Keep the counts of mailboxes of domains and nodes."""
+        for table, change in ((schema.domain, placed.domains), (schema.node, placed.homes)):
+            by_name = [{"of": name, "by": by} for name, by in sorted(change.items()) if by]
+            if by_name:
+                more = table.c.mailboxes + bindparam("by")
+                statement = table.update().where(table.c.name == bindparam("of")).values(mailboxes=more)
+                self._connection.execute(statement, by_name)
+
+
+def _node_told(node: Node) -> dict[str, Any]:
+    return {
+        "roles": ", ".join(sorted(node.roles)),
+        "addresses": ", ".join(node.addresses),
+        "joined": node.joined,
+    }
+
+
+def _mailbox_told(mailbox: Mailbox) -> dict[str, Any]:
+    return {
+        "home": mailbox.home,
+        "label": mailbox.label,
+        "password": mailbox.password,
+        "quota": mailbox.quota,
+        "suspended": mailbox.suspended,
+    }
+
+
+def _alias_told(alias: Alias) -> dict[str, Any]:
+    return {"targets": ", ".join(map(str, alias.targets))}

@@ -1,0 +1,175 @@
+"""An API in the same process: answers that a test lays out, and what was asked of it.
+
+It speaks the real models through the real client, so only the network and the controller's rules are missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl
+
+import httpx2
+from pydantic import BaseModel
+
+from roost.wire import resources as r
+from roost.wire.client import AdminClient
+
+NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
+KEY = "k7d2.a-secret-of-the-key"
+
+Answer = BaseModel | list[BaseModel] | bytes | httpx2.Response | Exception
+Answering = Answer | Callable[[httpx2.Request], Answer]
+
+
+@dataclass
+class Asked:
+    """One request as the API saw it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: bytes
+    key: str
+
+    @property
+    def json(self) -> dict[str, object]:
+        return json.loads(self.body)
+
+
+def line(node: str, *, applied: bool = True, connected: bool = True, table: str = "recipients") -> r.ReceiptLine:
+    at = NOON + timedelta(milliseconds=42) if applied else None
+    return r.ReceiptLine(
+        node=node, table=table, applied=applied, position=7 if applied else 3, at=at, connected=connected
+    )
+
+
+def event(revision: int, **detail: str) -> r.EventView:
+    return r.EventView(
+        revision=revision,
+        at=NOON,
+        actor="key:admin",
+        verb="mailbox added",
+        subject="john@example.test",
+        detail=detail,
+    )
+
+
+def node(name: str, **fields: object) -> r.NodeView:
+    given: dict[str, object] = {"joined": True, "connected": True, "roles": ["storage"], "addresses": ["192.0.2.11"]}
+    return r.NodeView.model_validate({"name": name, **given, **fields})
+
+
+def problem(status: int, code: str, detail: str, **fields: object) -> httpx2.Response:
+    found = r.Problem.model_validate({"title": code, "status": status, "code": code, "detail": detail, **fields})
+    return httpx2.Response(
+        status, content=found.model_dump_json(), headers={"content-type": "application/problem+json"}
+    )
+
+
+@dataclass
+class FakeApi:
+    """Answers by method and path; a list of answers is not one answer but a model list, so callables vary them."""
+
+    answers: dict[tuple[str, str], Answering] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+
+    def on(self, method: str, path: str, answer: Answering) -> None:
+        self.answers[method, path] = answer
+
+    def client(self) -> AdminClient:
+        return AdminClient("https://control.test:8443", KEY, transport=httpx2.MockTransport(self._handle))
+
+    def last(self, method: str) -> Asked:
+        """Return the last request with a method."""
+        return next(asked for asked in reversed(self.asked) if asked.method == method)
+
+    def _handle(self, request: httpx2.Request) -> httpx2.Response:
+        path, _, query = request.url.raw_path.decode().partition("?")
+        body, key = request.read(), request.headers["authorization"].removeprefix("Bearer ")
+        self.asked.append(Asked(request.method, path, dict(parse_qsl(query)), body, key))
+        answer = self.answers.get((request.method, path))
+        if callable(answer):
+            answer = answer(request)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx2.Response):
+            return answer
+        if isinstance(answer, bytes):
+            return httpx2.Response(200, content=answer)
+        if answer is None:
+            return problem(404, "not-found", f"The test has no answer for {request.method} {path}.")
+        if isinstance(answer, BaseModel):
+            return httpx2.Response(200, content=answer.model_dump_json())
+        return httpx2.Response(200, content=json.dumps([item.model_dump(mode="json") for item in answer]))
+
+
+def small_cluster() -> FakeApi:
+    """Return an API with one of everything, where every write is revision 7 and arrives."""
+    api = FakeApi()
+    domain = r.DomainView(
+        name="example.test",
+        access_zone="pop.example.test",
+        quota=2**31,
+        suspended="accept",
+        mailboxes=3,
+        records=["example.test. MX 10 mx1.cluster.test.", "pop.example.test. NS ns1.cluster.test."],
+    )
+    mailbox = r.MailboxView(
+        address="john@example.test",
+        hostname="john.pop.example.test",
+        target="john@john.pop.example.test",
+        home="ms1.cluster.test",
+        quota=2**31,
+        suspended=False,
+        number=1,
+    )
+    alias = r.AliasView(address="sales@example.test", targets=["john@example.test", "desk@elsewhere.test"])
+    key = r.KeyView(id="k7d2", name="admin", created=NOON, expires=None)
+    written = r.Written(revision=7, did=["Did as asked."])
+    token = r.NodeAdded(revision=7, did=["Node added."], token="t9.one-time", expires=NOON)
+    drift = r.Drift(check=2, waiting=[], rows_checked=42, lines=[])
+    status = r.Status(
+        cluster="cluster.test",
+        version="0.1.0",
+        revision=7,
+        domains=1,
+        mailboxes=3,
+        nodes=[node("ms1.cluster.test", mailboxes=3)],
+        warnings=[r.Warned(subject="ms2.cluster.test", warning="It is not connected.", remedy="Start its agent.")],
+    )
+    single: dict[str, tuple[str, BaseModel]] = {
+        "domains": ("example.test", domain),
+        "mailboxes": ("john%40example.test", mailbox),
+        "aliases": ("sales%40example.test", alias),
+        "nodes": ("ms1.cluster.test", status.nodes[0]),
+        "keys": ("k7d2", key),
+    }
+    for noun, (name, model) in single.items():
+        api.on("GET", f"/v1/{noun}", [model])
+        api.on("GET", f"/v1/{noun}/{name}", model)
+        for method in ("PATCH", "PUT", "DELETE"):
+            api.on(method, f"/v1/{noun}/{name}", written)
+        api.on("POST", f"/v1/{noun}", written)
+    api.on("POST", "/v1/mailboxes/import", written)
+    api.on("POST", "/v1/nodes", token)
+    api.on("POST", "/v1/nodes/ms1.cluster.test/token", token.model_copy(update={"revision": 0}))
+    api.on("POST", "/v1/keys", r.KeyMade(**key.model_dump(), key="k7d2.new-secret"))
+    api.on("GET", "/v1/status", status)
+    api.on("GET", "/v1/drift", drift)
+    api.on("POST", "/v1/drift", drift)
+    api.on("GET", "/v1/policy", r.PolicyView())
+    api.on("PATCH", "/v1/policy", written)
+    api.on("GET", "/v1/backup", b"everything")
+    api.on("POST", "/v1/restore", r.Restored(revision=5, did=["Replaced everything."]))
+    api.on("GET", "/v1/events", lambda request: _events(dict(request.url.params)))
+    api.on("GET", "/v1/events/verify", r.Written(revision=0))
+    api.on("GET", "/v1/receipts/7", r.Receipt(revision=7, done=True, lines=[line("mx1.test"), line("ms1.test")]))
+    return api
+
+
+def _events(query: dict[str, str]) -> list[BaseModel]:
+    after, limit = int(query.get("after", 0)), int(query["limit"])
+    return [event(n, home="ms1.cluster.test") for n in range(1, 8) if n > after][:limit]

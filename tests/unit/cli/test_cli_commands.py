@@ -1,0 +1,260 @@
+"""Every command: what it asks of the API, and that it prints one JSON document where that is wanted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_admin_api import KEY, FakeApi, line, node
+
+from conftest import Roost
+from roost.wire import resources as r
+
+HASH = "{ARGON2ID}$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"
+
+COMMANDS = [
+    (["domain", "add", "Example.TEST", "--quota", "2G"], "POST", {"name": "example.test", "quota": 2**31}),
+    (["domain", "list"], "GET", None),
+    (["domain", "show", "example.test"], "GET", None),
+    (["domain", "set", "example.test", "--suspended", "refuse"], "PATCH", {"suspended": "refuse"}),
+    (["domain", "remove", "example.test"], "DELETE", None),
+    (["domain", "records", "example.test"], "GET", None),
+    (["user", "add", "john@example.test", "--password-stdin"], "POST", {"password": "Pässword 1"}),
+    (["user", "list", "--domain", "example.test"], "GET", None),
+    (["user", "show", "john@example.test"], "GET", None),
+    (["user", "set", "john@example.test", "--quota", "500M"], "PATCH", {"quota": 500 * 2**20}),
+    (["user", "password", "john@example.test", "--password-stdin"], "PATCH", {"password": "Pässword 1"}),
+    (["user", "suspend", "john@example.test"], "PATCH", {"suspended": True}),
+    (["user", "resume", "john@example.test"], "PATCH", {"suspended": False}),
+    (["user", "remove", "John@example.test"], "DELETE", None),
+    (["alias", "add", "sales@example.test", "john@example.test"], "POST", {"targets": ["john@example.test"]}),
+    (["alias", "set", "sales@example.test", "a@b.test", "c@d.test"], "PUT", {"targets": ["a@b.test", "c@d.test"]}),
+    (["alias", "list"], "GET", None),
+    (["alias", "show", "sales@example.test"], "GET", None),
+    (["alias", "remove", "sales@example.test"], "DELETE", None),
+    (
+        ["node", "add", "ms2.cluster.test", "--role", "storage", "--role", "dns", "--address", "192.0.2.12"],
+        "POST",
+        {"roles": ["dns", "storage"], "addresses": ["192.0.2.12"], "valid_minutes": 60},
+    ),
+    (["node", "list"], "GET", None),
+    (["node", "show", "ms1.cluster.test"], "GET", None),
+    (["node", "remove", "ms1.cluster.test"], "DELETE", None),
+    (["node", "token", "ms1.cluster.test"], "POST", None),
+    (["status"], "GET", None),
+    (["receipt", "7"], "GET", None),
+    (["drift"], "GET", None),
+    (["drift", "--check"], "POST", None),
+    (["policy", "show"], "GET", None),
+    (["policy", "set", "ttl", "30"], "PATCH", {"ttl": 30}),
+    (["policy", "set", "message_size", "50M"], "PATCH", {"message_size": 50 * 2**20}),
+    (["policy", "set", "forwarders", "192.0.2.1, 192.0.2.2"], "PATCH", {"forwarders": ["192.0.2.1", "192.0.2.2"]}),
+    (["policy", "set", "forwarders", ""], "PATCH", {"forwarders": []}),
+    (["key", "list"], "GET", None),
+    (["key", "add", "job", "--valid-days", "9"], "POST", {"name": "job", "valid_days": 9}),
+    (["key", "remove", "k7d2"], "DELETE", None),
+    (["log"], "GET", None),
+    (["log", "--verify"], "GET", None),
+    (["restore", __file__, "--yes"], "POST", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("argv", "method", "body"), COMMANDS, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
+)
+def test_command(roost: Roost, api: FakeApi, argv: list[str], method: str, body: dict[str, object] | None) -> None:
+    stdin = "Pässword 1\n".encode()
+    plain = roost(*argv, stdin=stdin)
+    assert (plain.status, plain.err.count("Warning")) == (0, 0), plain.err
+    assert plain.out.strip()
+    assert "Pässword 1" not in plain.out + plain.err
+    asked = api.last(method)
+    assert asked.key == KEY
+    if body is not None:
+        assert body.items() <= asked.json.items()
+    document = roost(*argv, "--output", "json", stdin=stdin)
+    assert document.status == 0
+    assert document.err == ""
+    assert document.json is not None
+    assert "Pässword 1" not in document.out
+
+
+def test_write_tells_what_it_did_and_where(roost: Roost, api: FakeApi) -> None:
+    ran = roost("user", "suspend", "john@example.test")
+    assert ran.out.splitlines() == [
+        "Did as asked.",
+        "NODE      TABLE       APPLIED  MS",
+        "mx1.test  recipients  yes      42",
+        "ms1.test  recipients  yes      42",
+    ]
+    document = roost("user", "suspend", "john@example.test", "-o", "json").json
+    assert (document["revision"], document["did"], document["warnings"]) == (7, ["Did as asked."], [])
+    assert [found["node"] for found in document["receipt"]["lines"]] == ["mx1.test", "ms1.test"]
+
+
+def test_dry_run_and_no_wait_do_not_wait(roost: Roost, api: FakeApi) -> None:
+    answer = r.Written(revision=0, dry_run=True, did=["Mailbox john@example.test."])
+    api.on("DELETE", "/v1/mailboxes/john%40example.test", answer)
+    ran = roost("user", "remove", "john@example.test", "--dry-run")
+    assert ran.out == "Would be done: Mailbox john@example.test.\n"
+    assert api.last("DELETE").query == {"dry_run": "true"}
+    assert roost("alias", "remove", "sales@example.test", "--no-wait").out == "Did as asked.\n"
+    assert not [asked for asked in api.asked if "receipts" in asked.path]
+
+
+def test_a_node_that_is_away_is_a_warning_and_no_failure(roost: Roost, api: FakeApi) -> None:
+    lines = [line("mx1.test"), line("ms9.test", applied=False, connected=False)]
+    api.on("GET", "/v1/receipts/7", r.Receipt(revision=7, done=False, lines=lines))
+    ran = roost("user", "suspend", "john@example.test")
+    assert ran.status == 0
+    assert "ms9.test  recipients  not connected" in ran.out
+    assert ran.err == (
+        "Warning: ms9.test is not connected. The change is stored and reaches the node when it is back.\n"
+    )
+    document = roost("user", "suspend", "john@example.test", "-o", "json")
+    assert document.err == ""
+    assert "ms9.test is not connected" in document.json["warnings"][0]
+
+
+def test_a_late_node_is_waited_for_until_the_timeout(roost: Roost, api: FakeApi) -> None:
+    late = r.Receipt(revision=7, done=False, lines=[line("mx1.test", applied=False)])
+    api.on("GET", "/v1/receipts/7", late)
+    ran = roost("user", "suspend", "john@example.test", "--timeout", "0.05")
+    assert (ran.status, "mx1.test is late" in ran.err) == (0, True)
+    answers = iter([late, late, r.Receipt(revision=7, done=True, lines=[line("mx1.test")])])
+    api.on("GET", "/v1/receipts/7", lambda _: next(answers))
+    ran = roost("user", "suspend", "john@example.test")
+    assert (ran.status, ran.err) == (0, "")
+    assert "mx1.test  recipients  yes" in ran.out
+
+
+def test_a_write_stays_done_where_watching_it_fails(roost: Roost, api: FakeApi) -> None:
+    del api.answers["GET", "/v1/receipts/7"]
+    ran = roost("user", "suspend", "john@example.test")
+    assert ran.status == 0
+    assert "Did as asked." in ran.out
+    assert "Warning: The change is stored, but who has it cannot be told" in ran.err
+
+
+def test_receipt_ends_with_3_until_all_have_it(roost: Roost, api: FakeApi) -> None:
+    api.on("GET", "/v1/receipts/7", r.Receipt(revision=7, done=False, lines=[line("mx1.test", applied=False)]))
+    ran = roost("receipt", "7", "--wait", "2", "--output", "json")
+    assert (ran.status, ran.json["done"]) == (3, False)
+    assert api.last("GET").query == {"wait": "2"}
+
+
+def test_node_token_is_alone_on_standard_output(roost: Roost) -> None:
+    ran = roost("node", "token", "ms1.cluster.test")
+    assert ran.out == "t9.one-time\n"
+    assert "roost join https://control.test:8443" in ran.err
+    assert roost("key", "add", "job").out == "k7d2.new-secret\n"
+
+
+def test_lists_fetch_pages_and_say_that_there_is_more(roost: Roost, api: FakeApi) -> None:
+    names = [f"u{n:04d}@example.test" for n in range(2500)]
+
+    def page(request: object) -> list[r.AliasView]:
+        query = dict(request.url.params)  # type: ignore[attr-defined]
+        left = [name for name in names if name > query.get("after", "")]
+        return [r.AliasView(address=name, targets=["john@example.test"]) for name in left[: int(query["limit"])]]
+
+    api.on("GET", "/v1/aliases", page)
+    assert [a["address"] for a in roost("alias", "list", "--all", "-o", "json").json] == names
+    assert [a["address"] for a in roost("alias", "list", "--limit", "1001", "-o", "json").json] == names[:1001]
+    ran = roost("alias", "list", "--limit", "2", "--after", "u0100@example.test")
+    assert ran.out.count("\n") == 3
+    assert "--after u0102@example.test goes on" in ran.err
+    assert "more" not in roost("alias", "list", "--limit", "2500").err
+
+
+def test_status_tells_of_nodes_and_warnings(roost: Roost) -> None:
+    assert roost("status").out.splitlines() == [
+        "Cluster cluster.test, Roost 0.1.0, revision 7: 1 domain, 3 mailboxes, 1 node",
+        "NODE              ROLES    STATE      MAILBOXES  HEALTH",
+        "ms1.cluster.test  storage  connected  3          ok",
+        "! ms2.cluster.test: It is not connected. Start its agent.",
+    ]
+
+
+def test_drift_check_waits_for_connected_nodes_only(roost: Roost, api: FakeApi) -> None:
+    def drift(*waiting: str) -> r.Drift:
+        found = r.DriftLine(
+            node="mx1.test",
+            at="2026-11-23T12:00:00Z",
+            driver="postfix",
+            what="recipients: john@example.test",
+            found="missing",
+            repaired=True,
+        )
+        return r.Drift(
+            check=3, waiting=list(waiting), rows_checked=9, lines=[found], refused={"ns1.test": "Too many."}
+        )
+
+    answers = iter([drift("mx1.test", "ms9.test"), drift("ms9.test")])
+    api.on("GET", "/v1/nodes", [node("mx1.test"), node("ms9.test", connected=False)])
+    api.on("POST", "/v1/drift", drift("mx1.test", "ms9.test"))
+    api.on("GET", "/v1/drift", lambda _: next(answers))
+    ran = roost("drift", "--check")
+    assert ran.status == 0
+    assert "mx1.test  2026-11-23 12:00:00  postfix  recipients: john@example.test  missing  yes" in ran.out
+    assert "ms9.test has not done check 3" in ran.err
+    assert "ns1.test held repairs back: Too many." in ran.err
+
+
+def test_log_shows_the_last_and_verifies(roost: Roost, api: FakeApi) -> None:
+    assert [e["revision"] for e in roost("log", "--last", "2", "-o", "json").json] == [6, 7]
+    assert [e["revision"] for e in roost("log", "--after", "4", "-o", "json").json] == [5, 6, 7]
+    assert "key:admin  mailbox added  john@example.test  home=ms1.cluster.test" in roost("log").out
+    assert roost("log", "--verify").out == "The audit log is intact.\n"
+    api.on("GET", "/v1/events/verify", r.Written(revision=0, did=["Event 4 was changed."]))
+    ran = roost("log", "--verify")
+    assert (ran.status, ran.out) == (1, "Event 4 was changed.\n")
+    assert roost("log", "--verify", "-o", "json").json == {"intact": False, "broken": ["Event 4 was changed."]}
+
+
+def test_backup_is_private_complete_and_never_overwrites(roost: Roost, api: FakeApi, tmp_path: Path) -> None:
+    file = tmp_path / "monday"
+    assert roost("backup", str(file), "-o", "json").json == {"file": str(file), "bytes": 10}
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"everything", 0o600)
+    assert roost("backup", str(file)).status == 2
+    del api.answers["GET", "/v1/backup"]
+    assert roost("backup", str(file), "--replace").status == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["monday"]
+    assert file.read_bytes() == b"everything"
+    assert roost("backup", str(tmp_path / "no" / "such")).status == 2
+
+
+def test_restore_sends_the_file_and_wants_yes(roost: Roost, api: FakeApi, tmp_path: Path) -> None:
+    file = tmp_path / "monday"
+    file.write_bytes(b"everything")
+    refused = roost("restore", str(file))
+    assert (refused.status, "--yes" in refused.err) == (2, True)
+    assert not api.asked
+    ran = roost("restore", str(file), "--yes")
+    assert ran.out == "Replaced everything.\nRestored: the cluster is at revision 5.\n"
+    assert api.last("POST").body == b"everything"
+
+
+def test_password_hash_from_file_and_standard_input(roost: Roost, api: FakeApi, tmp_path: Path) -> None:
+    file = tmp_path / "hash"
+    file.write_text(f"{HASH}\n")
+    for argv, stdin in ((str(file), b""), ("-", f"{HASH}\n".encode())):
+        ran = roost("user", "add", "john@example.test", "--password-hash", argv, "--home", "ms1.x.test", stdin=stdin)
+        assert ran.status == 0
+        assert api.last("POST").json == {
+            "address": "john@example.test",
+            "password_hash": HASH,
+            "home": "ms1.x.test",
+            "quota": 0,
+        }
+        assert HASH not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_the_commands(roost: Roost, shell: str) -> None:
+    ran = roost("completion", shell)
+    assert ran.status == 0
+    for word in ("domain", "suspend", "password-stdin", "completion"):
+        assert word in ran.out
+    assert json.loads(roost("completion", shell, "-o", "json").out)["script"].strip() == ran.out.strip()
