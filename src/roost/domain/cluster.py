@@ -58,7 +58,7 @@ class Node:
             raise BadSetting("A node needs at least one role.", field="roles", remedy=f"The roles are: {known}.")
         if {Role.MX, Role.BACKUP_MX} <= parsed:
             raise BadSetting(
-                "A node is either mx or backup-mx: both would queue for each other on one Postfix.",
+                "A node is either mx or backup-mx: both would queue mail for each other on one machine.",
                 field="roles",
                 remedy="Give the backup a machine of its own.",
             )
