@@ -254,7 +254,7 @@ class Instance:
         self.facts = Facts(release=0, versions={"dovecot": version}, memory_mb=1024, processors=2)
         self.policy = Policy()
         # Dovecot 2.3 ends a session by a signal and warns of it.
-        self.expected_errors = ["Killed with signal 15"]
+        self.expected_errors = ["Killed with signal 15", "SIGHUP received - reloading configuration"]
 
     @property
     def is_24(self) -> bool:
