@@ -19,7 +19,7 @@ from roost.agent.node import Node
 from roost.domain.errors import Forbidden, RoostError
 from roost.ports.clock import Clock
 from roost.ports.host import Host
-from roost.wire.agent_messages import CertificateRequest, FeedReply, FeedRequest
+from roost.wire.agent_messages import CertificateRequest, DriftReport, FeedReply, FeedRequest
 from roost.wire.controller import ControllerClient
 
 _PAUSE_MIN, _PAUSE_MAX = 0.2, 5.0
@@ -162,7 +162,14 @@ class Agent:
 
     def _watch(self) -> None:
         settings = self._node.settings
-        for finding in self._node.converge():
+        found = self._node.converge()
+        for finding in found:
             _log.warning("drift", driver=finding.driver, what=finding.what, found=finding.found)
         if settings is not None:
             self._renew(settings.service_names, node=settings.node)
+        if found:
+            # What was repaired is in the log here; the controller is told if it can be.
+            number = self._node.state.checked
+            self._controller().drift(
+                DriftReport(number=number, whole=False, findings=found, rows_checked=0, seconds=0.0)
+            )

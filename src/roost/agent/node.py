@@ -145,8 +145,7 @@ class Node:
 
     def _may_start(self, driver: Driver) -> bool:
         """Say whether the daemon may answer: one that would refuse what its empty table lacks waits for the table."""
-        waits = getattr(driver, "waits_for_table", None)
-        return waits is None or waits in self.state.loaded
+        return driver.waits_for_table is None or driver.waits_for_table in self.state.loaded
 
     def _hold(self, driver: Driver) -> None:
         if not self._may_start(driver):

@@ -116,7 +116,8 @@ def report_drift(body: DriftReport, request: Request, name: NodeName) -> dict[st
     """Take down the result of a node's drift check."""
     parts = parts_of(request)
     parts.feed.node(name)
-    parts.store.put_report(Report(name, drift.KIND, parts.clock.now(), body.model_dump_json()))
+    report = Report(name, drift.KIND, parts.clock.now(), body.model_dump_json())
+    drift.take(parts.store, report, checked=body.whole, found=bool(body.findings))
     return {"taken": True}
 
 

@@ -20,6 +20,7 @@ from roost.api.parts import Parts, parts_of
 from roost.control import drift as drifting
 from roost.control import keys, policy, receipts
 from roost.control import status as statuses
+from roost.ports.store import Report
 from roost.wire.agent_messages import DriftReport
 from roost.wire.resources import (
     Drift,
@@ -94,19 +95,23 @@ def check_drift(request: Request, actor: Actor) -> Drift:
 
 def _drift(parts: Parts) -> Drift:
     found = drifting.drift(parts.store, parts.followers)
-    lines, refused, rows = [], {}, 0
-    for report in found.reports:
-        body = DriftReport.model_validate_json(report.body)
-        rows += body.rows_checked
-        if body.refused:
-            refused[report.node] = body.refused
-        lines += [
-            DriftLine(
-                node=report.node, at=report.at, driver=f.driver, what=f.what, found=f.found, repaired=f.repaired
-            )
-            for f in body.findings
-        ]
-    return Drift(check=found.check, waiting=list(found.waiting), rows_checked=rows, lines=lines, refused=refused)
+    bodies = {report.node: DriftReport.model_validate_json(report.body) for report in found.reports}
+    return Drift(
+        check=found.check,
+        waiting=list(found.waiting),
+        rows_checked=sum(body.rows_checked for body in bodies.values()),
+        lines=[line for report in found.reports for line in _lines(report)],
+        earlier=[line for report in found.earlier for line in _lines(report)],
+        refused={node: body.refused for node, body in bodies.items() if body.refused},
+    )
+
+
+def _lines(report: Report) -> list[DriftLine]:
+    found = DriftReport.model_validate_json(report.body).findings
+    return [
+        DriftLine(node=report.node, at=report.at, driver=f.driver, what=f.what, found=f.found, repaired=f.repaired)
+        for f in found
+    ]
 
 
 @router.get("/policy")

@@ -12,7 +12,7 @@ from roost.cli.session import Use
 
 if TYPE_CHECKING:
     from roost.wire.client import AdminClient
-    from roost.wire.resources import Drift
+    from roost.wire.resources import Drift, DriftLine
 
 _POLL_SECONDS = 0.3
 
@@ -40,17 +40,24 @@ def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMM
     if out.json:
         out.document(found)
     if found.lines:
-        rows = [
-            (line.node, f"{line.at:%Y-%m-%d %H:%M:%S}", line.driver, line.what, line.found, _repaired(line.repaired))
-            for line in found.lines
-        ]
-        out.table(("NODE", "AT", "DRIVER", "WHAT", "FOUND", "REPAIRED"), rows)
+        _table(out, found.lines)
     else:
         out.say(f"No drift found; {found.rows_checked} rows checked.")
+    if found.earlier:
+        out.say("Found and dealt with before that:")
+        _table(out, found.earlier)
     for node in found.waiting:
         out.warn(f"{node} has not done check {found.check}; see 'roost status'.")
     for node, sentence in sorted(found.refused.items()):
         out.warn(f"{node} held repairs back: {sentence}")
+
+
+def _table(out: Output, lines: list[DriftLine]) -> None:
+    rows = [
+        (line.node, f"{line.at:%Y-%m-%d %H:%M:%S}", line.driver, line.what, line.found, _repaired(line.repaired))
+        for line in lines
+    ]
+    out.table(("NODE", "AT", "DRIVER", "WHAT", "FOUND", "REPAIRED"), rows)
 
 
 def _check(out: Output, client: AdminClient, seconds: float) -> Drift:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from roost.control.feed import CHECK
 from roost.control.followers import Followers
 from roost.ports.store import Report, Store
 
 KIND = "drift"
+"""Reports of checks: a node's last one."""
+
+FOUND = "drift-found"
+"""Reports with findings, of checks and of the agents' own watch: a node's last one, which a clean check leaves."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The last check that was asked for, the nodes that still owe it, and every node's last report."""
+    """The last check that was asked for, the nodes that still owe it, every node's last report, and its last
+    findings where they are older than that."""
 
     check: int
     waiting: tuple[str, ...]
     reports: tuple[Report, ...]
+    earlier: tuple[Report, ...]
+
+
+def take(store: Store, report: Report, *, checked: bool, found: bool) -> None:
+    """Keep a node's report: ``checked`` if it is of a whole check, ``found`` if there are findings in it."""
+    if checked:
+        store.put_report(report)
+    if found:
+        store.put_report(replace(report, kind=FOUND))
 
 
 def ask(store: Store) -> int:
@@ -34,5 +48,10 @@ def drift(store: Store, followers: Followers) -> Drift:
         number = int(view.value(CHECK) or 0)
         names = [node.name for node in view.cluster().nodes if node.joined]
         reports = tuple(view.reports(KIND))
+        earlier = tuple(found for found in view.reports(FOUND) if not _within(found, reports))
     waiting = tuple(name for name in sorted(names) if followers.seen(name).checked < number)
-    return Drift(number, waiting, reports)
+    return Drift(number, waiting, reports, earlier)
+
+
+def _within(found: Report, reports: tuple[Report, ...]) -> bool:
+    return any((found.node, found.at) == (report.node, report.at) for report in reports)

@@ -66,6 +66,10 @@ class Driver(Protocol):
     roles: frozenset[Role]
     """Roles for which the daemon is needed; empty: on every node."""
 
+    waits_for_table: Table | None
+    """The table without which the daemon must not be started for the first time: with an empty table of recipients
+    an MX would refuse everybody for good. None: the daemon may start with nothing."""
+
     def packages(self) -> tuple[str, ...]:
         """Return the Debian packages to install."""
 

@@ -132,9 +132,13 @@ class DriftFinding(Message):
 
 
 class DriftReport(Message):
-    """The result of a drift check; ``number`` is the check's, 0 where the node checked by itself."""
+    """The result of a drift check; ``number`` is the last one asked for that the node has done.
+
+    ``whole`` is false where only files and daemons were looked at, as a node does every minute by itself.
+    """
 
     number: int
+    whole: bool = True
     findings: list[DriftFinding]
     rows_checked: int
     seconds: float

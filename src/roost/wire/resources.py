@@ -206,12 +206,16 @@ class DriftLine(Resource):
 
 
 class Drift(Resource):
-    """Drift checks: ``check`` is the number of the last one asked for; ``waiting`` the nodes that have not done it."""
+    """Drift checks: ``check`` is the number of the last one asked for; ``waiting`` the nodes that have not done it.
+
+    ``lines`` are of each node's last check, ``earlier`` of the last time before that something was found on it.
+    """
 
     check: int
     waiting: list[str]
     rows_checked: int
     lines: list[DriftLine]
+    earlier: list[DriftLine] = []
     refused: dict[str, str] = {}
 
 

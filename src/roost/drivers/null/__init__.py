@@ -58,6 +58,7 @@ class NullDriver:
     def __init__(self, name: str, roles: frozenset[Role], tables: tuple[TableStore, ...] = ()) -> None:
         self.name = name
         self.roles = roles
+        self.waits_for_table: Table | None = None
         self.path = f"/etc/null/{name}.conf"
         self.refuses = ""
         self.dead = ""
