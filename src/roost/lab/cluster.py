@@ -141,3 +141,44 @@ class Cluster:
             domain: (zone, exchangers) for domain, zone in domains.items()
         }
         outside.configure(self.client.machine, self.cluster_domain, servers, zones, self._serial)
+
+    # What scenarios do
+
+    def heal(self) -> None:
+        """Undo every fault, switch on what is off, and wait until all is well."""
+        for machine in self.lab.machines():
+            machine.heal()
+            if not machine.running:
+                machine.boot()
+        self.wait_ready()
+
+    def machines_with(self, role: str) -> list[Machine]:
+        """Return the machines that have a role, by name."""
+        return [machine for machine in self.lab.machines() if role in roles_of(machine.short)]
+
+    def home_of(self, address: str) -> Machine:
+        """Return the machine on which a mailbox lives."""
+        home = self.roost("user", "show", address)["home"]
+        return next(machine for machine in self.lab.machines() if machine.name == home)
+
+    def import_users(self, users: Mapping[str, tuple[str, str]], *options: str) -> Any:
+        """Import mailboxes: address to (password, home)."""
+        lines = ["address,password,home", *(f"{a},{password},{home}" for a, (password, home) in users.items())]
+        self.control.write("/root/import.csv", "\n".join(lines) + "\n", 0o600)
+        return self.roost("user", "import", "/root/import.csv", *options, seconds=900)
+
+    def message_ids(self, home: Machine, address: str) -> list[str]:
+        """Return the Message-IDs of everything in a mailbox, as Dovecot on its home has it."""
+        ran = home.run(["doveadm", "-f", "tab", "fetch", "-u", address, "hdr.message-id", "ALL"], check=False)
+        if ran.returncode != 0:
+            raise CommandFailed(home.name, ["doveadm", "fetch"], ran.returncode, ran.stdout, ran.stderr)
+        return [line.strip() for line in ran.stdout.splitlines()[1:] if line.strip()]
+
+    def wait_for_mail(self, home: Machine, address: str, tag: str, count: int, seconds: float) -> list[str]:
+        """Wait until a mailbox holds so many messages of a burst; return their Message-IDs, whatever they are then."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = [text for text in self.message_ids(home, address) if tag in text]
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -115,12 +116,49 @@ class Client:
             answer.get("matching", 0),
         )
 
+    def burst(
+        self,
+        tag: str,
+        recipients: Sequence[str],
+        count: int,
+        *,
+        hosts: Sequence[str],
+        connections: int = 4,
+        size: int = 2000,
+        per_second: float = 0,
+        seconds: float = 600,
+    ) -> dict[str, Any]:
+        """Send many messages to MX hosts (addresses); see ``remote/burst.py`` for what comes back."""
+        asked = {
+            "tag": tag,
+            "recipients": list(recipients),
+            "count": count,
+            "hosts": list(hosts),
+            "connections": connections,
+            "size": size,
+            "per_second": per_second,
+        }
+        return self._script("burst.py", asked, seconds)
+
+    def watch(self, asked: dict[str, Any]) -> subprocess.Popen[bytes]:
+        """Start watching for a new mailbox (``remote/watch.py``); returns when the watch has begun."""
+        process = self.machine.popen(["python3", "-c", script("watch.py")], stdin=subprocess.PIPE)
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+        process.stdin.write(json.dumps({"ca": CA_FILE, **asked}).encode())
+        process.stdin.close()
+        process.stdout.readline()
+        return process
+
     def _script(self, name: str, asked: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Run one of the scripts in the client; its question on standard input, the script as its text."""
-        text = resources.files("roost.lab.remote").joinpath(name).read_text()
-        ran = self.machine.run(["python3", "-c", text], input=json.dumps(asked), timeout=seconds)
+        ran = self.machine.run(["python3", "-c", script(name)], input=json.dumps(asked), timeout=seconds)
         answer: dict[str, Any] = json.loads(ran.stdout)
         return answer
+
+
+def script(name: str) -> str:
+    """Return the text of a script of ``roost.lab.remote``: the client machine has no Roost, only Python."""
+    return resources.files("roost.lab.remote").joinpath(name).read_text()
 
 
 def message(subject: str, body: str = "Hello.\r\n", *, to: str = "john@example.test") -> bytes:

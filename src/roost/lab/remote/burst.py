@@ -1,0 +1,75 @@
+"""Sends many small messages as several outside mail servers at once would, and says when each was taken.
+
+In: ``tag``, ``recipients`` (message n goes to recipient n modulo their number), ``count``, ``hosts`` (addresses, taken
+in turn), ``connections``, ``size`` (bytes of body), ``per_second`` (0: as fast as possible); out: for each message its
+number, recipient, when it was taken (seconds since the epoch), or what was answered instead.
+"""
+
+import json
+import smtplib
+import sys
+import threading
+import time
+
+
+def body(tag: str, number: int, recipient: str, size: int) -> bytes:
+    """Return a message whose Message-ID holds tag and number."""
+    head = (
+        f"From: Jane <jane@outside.test>\r\nTo: {recipient}\r\nSubject: {tag} {number}\r\n"
+        f"Message-ID: <{tag}.{number}.@outside.test>\r\nDate: Tue, 24 Nov 2026 12:00:00 +0000\r\n\r\n"
+    )
+    line = "All work and no play makes a dull mail server.\r\n"
+    return (head + line * max(1, size // len(line))).encode()
+
+
+def work(asked: dict, numbers: list, done: list, host: str, began: float) -> None:
+    """Send these messages over one connection, opening it anew where it breaks."""
+    smtp = None
+    for number in numbers:
+        if asked["per_second"]:
+            time.sleep(max(0.0, began + number / asked["per_second"] - time.time()))
+        recipient = asked["recipients"][number % len(asked["recipients"])]
+        entry = {"number": number, "recipient": recipient, "sent": time.time(), "taken": None, "said": ""}
+        try:
+            if smtp is None:
+                smtp = smtplib.SMTP(host, 25, local_hostname="client.outside.test", timeout=20)
+            refused = smtp.sendmail(
+                "jane@outside.test", [recipient], body(asked["tag"], number, recipient, asked["size"])
+            )
+            entry["taken"], entry["said"] = time.time(), str(refused or "")
+        except (OSError, smtplib.SMTPException) as error:
+            entry["said"] = f"{type(error).__name__}: {error}"
+            if not isinstance(error, smtplib.SMTPRecipientsRefused):
+                smtp = None
+        done.append(entry)
+    if smtp is not None:
+        smtp.close()
+
+
+def main() -> None:
+    """Send them all."""
+    asked = json.load(sys.stdin)
+    done: list = []
+    began = time.time()
+    lanes = asked["connections"]
+    threads = [
+        threading.Thread(
+            target=work,
+            args=(
+                asked,
+                list(range(lane, asked["count"], lanes)),
+                done,
+                asked["hosts"][lane % len(asked["hosts"])],
+                began,
+            ),
+        )
+        for lane in range(lanes)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({"seconds": time.time() - began, "messages": sorted(done, key=lambda entry: entry["number"])}))
+
+
+main()
