@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from roost.control.feed import CHECK
 from roost.control.followers import Followers
-from roost.ports.store import Report, Store
+from roost.ports.store import CHECK, Report, Store
 
 KIND = "drift"
 """Reports of checks: a node's last one."""

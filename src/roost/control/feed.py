@@ -13,16 +13,7 @@ from dataclasses import dataclass, field
 from roost.domain.cluster import Cluster, Node
 from roost.domain.desired import NodeSettings, Table, Value, settings_for, tables_of
 from roost.domain.errors import BadSetting, Forbidden
-from roost.ports.store import Page, Reader, Store
-
-SETTINGS = "settings"
-"""The name under which a node's position in its settings is kept beside those of the tables."""
-
-EPOCH = "epoch"
-"""The controller's value that names the store: it changes when a backup is restored."""
-
-CHECK = "check"
-"""The controller's value that counts the drift checks asked for."""
+from roost.ports.store import CHECK, EPOCH, SETTINGS, Page, Reader, Store
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from roost.control.feed import SETTINGS
 from roost.control.followers import Followers
 from roost.domain.cluster import Cluster, Node
 from roost.domain.desired import tables_of
 from roost.domain.errors import NotFound
-from roost.ports.store import Concern, Store
+from roost.ports.store import SETTINGS, Concern, Store
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from roost.control.feed import SETTINGS
 from roost.control.followers import Followers, Seen
 from roost.control.receipts import behind
 from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.desired import tables_of
-from roost.ports.store import Store
+from roost.ports.store import SETTINGS, Store
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import secrets
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -70,7 +69,6 @@ def init(
     """
     from roost.control import keys
     from roost.control.authority import Authority
-    from roost.control.feed import EPOCH
     from roost.host.clock import WallClock
     from roost.host.machine import Machine
     from roost.host.systemd import Systemd
@@ -94,10 +92,6 @@ def init(
     with opened.write("founder") as tx:
         tx.set_cluster(domain, Policy())
         tx.put_node(node, "node added")
-    with opened.read() as view:
-        epoch = view.value(EPOCH)
-    if not epoch:
-        opened.put_value(EPOCH, secrets.token_hex(8))
     made = keys.make(opened, "founder", "root on the controller", clock.now(), None)
     opened.close()
     _own(CONTROLLER_STATE)
@@ -162,7 +156,13 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
     with store.read() as view:
         followers = Followers(view.positions())
     parts = Parts(
-        store, open_backups(settings.store, store), clock, authority, Feed(store, FEED_ROWS), followers, Wakeup()
+        store,
+        open_backups(settings.store, store, aside=state),
+        clock,
+        authority,
+        Feed(store, FEED_ROWS),
+        followers,
+        Wakeup(),
     )
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)

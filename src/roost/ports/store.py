@@ -22,6 +22,15 @@ from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy
 from roost.domain.desired import Table, Value
 from roost.domain.names import Address
 
+SETTINGS = "settings"
+"""The feed without rows that says when the cluster's settings changed; a node's position in its settings, too."""
+
+EPOCH = "epoch"
+"""The own value that names the store's line of revisions: new at the beginning and when a backup is restored."""
+
+CHECK = "check"
+"""The own value that counts the drift checks asked for."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -184,9 +193,6 @@ class Store(Protocol):
     def verify_audit(self) -> Iterator[str]:
         """Walk the events and yield a sentence for every one whose hash chain does not hold."""
 
-    def backup(self, path: str) -> None:
-        """Write a consistent copy of everything to a file, while others read and write."""
-
     def close(self) -> None: ...
 
 
@@ -194,7 +200,7 @@ class Backups(Protocol):
     """Copies of the whole store, taken and put back while it works."""
 
     def save(self, path: str) -> None:
-        """Write a consistent copy of everything to a file."""
+        """Write a consistent copy of everything to a file that does not exist yet, while others read and write."""
 
     def load(self, path: str, actor: str) -> list[str]:
         """Replace everything by the copy, keep what was there aside, and say in sentences what was done.

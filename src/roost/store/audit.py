@@ -25,6 +25,9 @@ from roost.store import schema
 RESTORED = "controller restored"
 """The verb of the one event before which revisions may jump."""
 
+KEY_REMOVED = "key removed"
+"""The verb of the event after which a restore does not bring a key back."""
+
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 _CHUNK = 2_000
 

@@ -37,6 +37,7 @@ from sqlalchemy.sql.expression import Executable
 from sqlalchemy.sql.schema import Table
 
 from roost.domain.errors import AlreadyExists, BadSetting, NotFound, Refused, RoostError, StoreBusy, Unavailable
+from roost.ports.store import EPOCH
 from roost.store import schema
 
 THREADS = 40
@@ -183,7 +184,7 @@ def upgrade(connection: Connection) -> None:
     if not found:
         for name in ("revision", "number"):
             connection.execute(schema.counter.insert(), {"name": name, "n": 0})
-        connection.execute(schema.own_value.insert(), {"name": "epoch", "value": new_epoch()})
+        connection.execute(schema.own_value.insert(), {"name": EPOCH, "value": new_epoch()})
 
 
 def new_epoch() -> str:

@@ -17,9 +17,9 @@ from sqlalchemy.sql.schema import Column
 from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
 from roost.domain.desired import BUCKETS, Table, Value
 from roost.domain.names import Address
-from roost.ports.store import Concern, Event, JoinToken, Key, Page, Position, Report
+from roost.ports.store import SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
 from roost.store import audit, records, schema
-from roost.store.rows import SETTINGS, feed_id
+from roost.store.rows import feed_id
 
 T = TypeVar("T")
 CHUNK = 2_000

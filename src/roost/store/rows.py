@@ -17,12 +17,9 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, bindparam, func, select
 
 from roost.domain.desired import Row, Value, bucket_of, digest_of
-from roost.ports.store import Concern
+from roost.ports.store import SETTINGS, Concern
 from roost.store import schema
 from roost.store.engine import upsert
-
-SETTINGS = "settings"
-"""The feed without rows that says when the cluster's settings changed; its scope is ''."""
 
 canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from roost.domain.errors import NotFound
 from roost.ports.store import JoinToken, Key, Position, Report
-from roost.store import audit, backup, records, schema
+from roost.store import audit, records, schema
 from roost.store.engine import Database, Mode, lock_revision, upsert
 from roost.store.reader import SqlReader
 from roost.store.writer import SqlWriter
@@ -58,7 +58,7 @@ class SqlStore:
             if key is None:
                 raise NotFound(f"There is no key {id}.", field="key")
             tx._connection.execute(schema.api_key.delete().where(schema.api_key.c.id == id))
-            tx.record("key removed", id, {"name": key.name})
+            tx.record(audit.KEY_REMOVED, id, {"name": key.name})
 
     def put_token(self, token: JoinToken, actor: str) -> None:
         """Add a join token."""
@@ -107,10 +107,6 @@ class SqlStore:
         """Walk the events and yield a sentence for every one whose hash chain does not hold."""
         with self.database.begin(Mode.READ) as connection:
             yield from audit.broken(connection)
-
-    def backup(self, path: str) -> None:
-        """Write a consistent copy of everything to a file, while others read and write."""
-        backup.save(self.database, path)
 
     def close(self) -> None:
         """Close every connection."""
