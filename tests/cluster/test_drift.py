@@ -31,9 +31,9 @@ def test_damage_by_hand(cluster: Cluster) -> None:
 
     aliases = mx1.run(["postconf", "-h", "virtual_alias_maps"]).stdout.strip().removeprefix("lmdb:")
     mx1.run(["python3", "-c", _LMDB_DELETE, f"{aliases}.lmdb", address])
-    update = f"server 127.0.0.1\nupdate delete {hostname} CNAME\nsend\n"
+    update = f"server 127.0.0.1 954\nupdate delete {hostname} CNAME\nsend\n"
     ns1.run(["nsupdate", "-k", "/etc/bind/roost.key"], input=update)
-    delete = f".param set :a {address}\nDELETE FROM accounts WHERE address = :a;\n"
+    delete = f".param set :a {address}\nDELETE FROM account WHERE address = :a;\n"
     ms1.run(["sqlite3", "-bail", "/var/lib/roost/dovecot/accounts.db"], input=delete)
     ms1.run(["sh", "-c", "echo 'mail_debug = yes' >>/etc/dovecot/dovecot.conf"])
     refused = cluster.client.send([address], message("damaged", to=address), hosts=[mx1.address])

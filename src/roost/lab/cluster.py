@@ -175,7 +175,7 @@ class Cluster:
         return [line.strip() for line in ran.stdout.splitlines()[1:] if line.strip()]
 
     def wait_for_mail(self, home: Machine, address: str, tag: str, count: int, seconds: float) -> list[str]:
-        """Wait until a mailbox holds so many messages of a burst; return their Message-IDs, whatever they are then."""
+        """Wait until a mailbox holds so many messages of a burst; return the Message-IDs that it has then."""
         deadline = time.monotonic() + seconds
         while True:
             found = [text for text in self.message_ids(home, address) if tag in text]

@@ -1,7 +1,7 @@
 """Sends many small messages as several outside mail servers at once would, and says when each was taken.
 
-In: ``tag``, ``recipients`` (message n goes to recipient n modulo their number), ``count``, ``hosts`` (addresses, taken
-in turn), ``connections``, ``size`` (bytes of body), ``per_second`` (0: as fast as possible); out: for each message its
+In: ``tag``, ``recipients`` (message n goes to recipient n modulo their number), ``count``, ``hosts`` (addresses, in
+turn), ``connections``, ``size`` (bytes of body), ``per_second`` (0: as fast as possible); out: for each message its
 number, recipient, when it was taken (seconds since the epoch), or what was answered instead.
 """
 

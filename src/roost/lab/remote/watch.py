@@ -1,6 +1,6 @@
 """Watches for a new mailbox to be there: at every MX host, every DNS server, and its home.
 
-In: address, hostname, mx and dns (IP addresses), password, ca, deadline (seconds); out: when each was so for the first
+In: address, hostname, mx and dns (IP addresses), password, ca, deadline (seconds); out: when each was so the first
 time (seconds since the epoch), None where never. The home is asked once the others have it, since a login that fails
 is answered late on purpose.
 """
