@@ -1,0 +1,36 @@
+"""Running the agent: drivers, host and client put together. Nothing is decided here."""
+
+from __future__ import annotations
+
+import signal
+
+from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
+from roost.agent.disk import Disk
+from roost.agent.loop import Agent
+from roost.agent.node import Node
+from roost.domain.errors import RoostError
+from roost.host import facts
+from roost.host.clock import WallClock
+from roost.host.machine import Machine
+from roost.host.systemd import Systemd
+from roost.main.drivers import drivers
+from roost.main.settings import AgentSettings
+from roost.ports.host import TLS_CA
+from roost.wire.controller import ControllerClient
+
+
+def mind(settings: AgentSettings) -> None:
+    """Run the agent until SIGTERM or SIGINT; the work in hand is done first."""
+    host, clock = Machine(), WallClock()
+
+    def connect() -> ControllerClient:
+        authority = host.read(TLS_CA)
+        if authority is None:
+            raise RoostError(f"{TLS_CA} is missing.", remedy="Let the node join again.")
+        return ControllerClient(settings.controller, authority.content, IDENTITY_CERTIFICATE, IDENTITY_KEY)
+
+    node = Node(drivers(clock), host, Systemd(host), Disk(host), lambda: facts.gather(host))
+    agent = Agent(node, host, clock, connect)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    agent.run()
