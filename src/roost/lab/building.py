@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,11 +34,13 @@ class Workshop:
 
     def __init__(self, root: Path, *, layers: Sequence[Path] = (), binds: Sequence[tuple[Path, str]] = ()) -> None:
         self._binds = tuple(binds)
-        self._layers = tuple(layers)
+        self._mark: Path | None = None
         if layers:
+            self._mark = root / "work" / "work" / "incompat"
             for part in ("upper", "work", "root"):
                 (root / part).mkdir(parents=True, exist_ok=True)
             # "volatile": nobody needs this file system after a crash of the host, so it never waits for the disk.
+            # Each command mounts it anew; see _wrapped for the mark that the kernel leaves against that.
             lower = ":".join(map(str, layers))
             self._options = f"lowerdir={lower},upperdir={root}/upper,workdir={root}/work,volatile"
             self.root = root / "root"
@@ -64,6 +67,10 @@ class Workshop:
         return stream(self._wrapped(argv))
 
     def _wrapped(self, argv: Sequence[str]) -> list[str]:
+        if self._mark is not None:
+            # A volatile overlay forbids a second mount, lest data that never reached the disk be missed after a
+            # crash (overlayfs.txt, "Volatile mount"). This kernel has not crashed: all is in its page cache.
+            shutil.rmtree(self._mark, ignore_errors=True)
         shell = ["sh", "-c", _MOUNT_AND_RUN, "sh", self._options, str(self.root)]
         return ["nice", "unshare", "--mount", "--propagation", "private", *shell, *argv]
 
@@ -114,6 +121,7 @@ class AptProgress:
         elif line.startswith(("Unpacking ", "Setting up ")) and self._total:
             self._steps += 1
             done = min(1.0, self._steps / self._total)
-            self._progress(f"{self._title}: {line.split(' ')[-2]}", self._start + done * (self._end - self._start))
+            package = line.removeprefix("Unpacking ").removeprefix("Setting up ").partition(" ")[0].partition(":")[0]
+            self._progress(f"{self._title} {package}", self._start + done * (self._end - self._start))
         elif line.startswith("Get:"):
-            self._progress(f"{self._title}: fetching packages", None)
+            self._progress(f"{self._title}: fetching packages", self._start)

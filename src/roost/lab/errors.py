@@ -2,6 +2,8 @@
 
 ::
 
+    Refused
+    └── NoLab            no lab of this name is running
     Unavailable
     ├── LabUnavailable   this host lacks something that every lab needs; ``remedy`` names what to install
     ├── LabBusy          a lab of this name runs already and belongs to somebody alive
@@ -14,7 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roost.domain.errors import Unavailable
+from roost.domain.errors import Refused, Unavailable
+
+
+class NoLab(Refused):
+    """No lab of this name is running."""
+
+    code = "no-lab"
+    status = 404
 
 
 class LabUnavailable(Unavailable):

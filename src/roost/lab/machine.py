@@ -243,6 +243,10 @@ class Machine:
         env = {**PLAIN_ENV, "TERM": os.environ.get("TERM", "dumb")}
         return subprocess.call(self._enter(["/bin/bash", "--login"]), env=env)
 
+    def interactive(self, argv: Sequence[str]) -> int:
+        """Run a command in the machine on this terminal; returns its exit code."""
+        return subprocess.call(self._enter(argv), env={**PLAIN_ENV, "TERM": os.environ.get("TERM", "dumb")})
+
     def read(self, path: str) -> str:
         """The text of a file, seen as the machine sees it. Works while the machine is off, too."""
         return self._files(["cat", "--", path]).stdout

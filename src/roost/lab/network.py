@@ -2,9 +2,9 @@
 
 ::
 
-    namespace roost-<lab>-bridge          namespace roost-<lab>-mx1
+    namespace roost.<lab>.bridge          namespace roost.<lab>.mx1
       br0 ─┬─ mx1  ═════ veth pair ═════    eth0  198.18.0.11/24
-           ├─ ms1  ═════ …                namespace roost-<lab>-ms1 …
+           ├─ ms1  ═════ …                namespace roost.<lab>.ms1 …
 
 There is no route out of it and no address of the host in it, so no packet can leave: a lab may use names and
 addresses of the real world without anybody noticing. Because bridge and machines live in namespaces named after the
@@ -47,7 +47,8 @@ class Network:
     """The network of one lab."""
 
     def __init__(self, lab: str) -> None:
-        self._prefix = f"roost-{lab}-"
+        # Dots, which no lab's name has: "a" must not take the namespaces of "a-b" for its own.
+        self._prefix = f"roost.{lab}."
         self._bridge = f"{self._prefix}bridge"
 
     def namespace(self, short: str) -> str:
@@ -110,6 +111,11 @@ class Network:
                 # The bucket holds 10 ms of traffic but never less than two full packets, or nothing would pass.
                 burst = max(3200, kbit * 1000 // 8 // 100)
                 call([*tc, "tbf", "rate", f"{kbit}kbit", "burst", str(burst), "latency", "400ms"])
+
+    def slowed(self, short: str) -> bool:
+        """Whether the machine's cable has a limit now."""
+        shown = call(["tc", "-n", self.namespace(short), "qdisc", "show", "dev", "eth0", "root"], check=False).stdout
+        return any(kind in shown for kind in ("qdisc tbf", "qdisc netem"))
 
     def _has_netem(self) -> bool:
         probe = ["tc", "-n", self._bridge, "qdisc"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -27,15 +28,27 @@ from roost.lab.process import ProcessId
 from roost.lab.topology import MachineSpec
 
 Phase = Literal["starting", "up"]
+# Machines of one kind are mounted on the same images: "trixie/roost", say.
+Kind = str
+
+
+def kind_of(spec: MachineSpec) -> Kind:
+    """The kind of a machine."""
+    return f"{spec.release}/{spec.flavour}"
 
 
 @dataclass(frozen=True)
 class LabState:
-    """The content of ``state.json``."""
+    """The content of ``state.json``.
+
+    ``layers`` are the image directories that each kind of machine is mounted on, the topmost first; ``binds`` the
+    folders of the host (source, target) that it sees.
+    """
 
     phase: Phase
     machines: tuple[MachineSpec, ...]
-    layers: dict[str, list[str]] = field(default_factory=dict)
+    layers: dict[Kind, list[str]] = field(default_factory=dict)
+    binds: dict[Kind, list[list[str]]] = field(default_factory=dict)
     owner: ProcessId | None = None
     disk: Literal["file", "tmpfs"] = "file"
     disk_mib: int = 8192
@@ -71,11 +84,18 @@ def load(directory: Path) -> LabState | None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on ``path``, waiting for whoever has it. The kernel frees it if we die."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    """Hold an exclusive lock on ``path``, waiting for whoever has it. The kernel frees it if we die.
+
+    Whoever holds it may remove the file, and the folder with it: those who wait then begin anew.
+    """
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                continue
+            yield
+            return
 
 
 class Faults:

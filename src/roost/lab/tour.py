@@ -75,31 +75,15 @@ class _Screen:
         return time.monotonic() - self._began
 
 
-def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False, name: str = "tour") -> None:
-    """Bring up a whole cluster on this machine, send mail through it, and show every hop.
-
-    Examples:
-      scripts/lab
-      scripts/lab tour --mixed
-
-    Parameters
-    ----------
-    release
-        The Debian of the machines.
-    mixed
-        Half of the machines of each role with Debian 12.
-    stop
-        Put everything away at the end.
-    name
-        The lab's name; the machines are found by it again.
-    """
+def walk(*, release: Release, mixed: bool, stop: bool, name: str) -> None:
+    """Do the whole tour; see ``roost lab tour``."""
     screen = _Screen()
     lab = Lab(name)
     with screen.step("Ten machines booted"):
         lab.stop()
         lab.start(default_topology(release=release, releases=_MIXED if mixed else None), progress=screen.say)
     try:
-        _walk(screen, lab)
+        _stages(screen, lab)
     finally:
         if stop:
             lab.stop()
@@ -107,7 +91,7 @@ def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False
         screen.console.print(NEXT, markup=False)
 
 
-def _walk(screen: _Screen, lab: Lab) -> None:
+def _stages(screen: _Screen, lab: Lab) -> None:
     cluster = Cluster(lab)
     with screen.step("Cluster founded, every node joined and ready"):
         cluster.found(screen.say)

@@ -24,4 +24,9 @@ def main() -> None:
     app.command(controller.app)
     app.command(agent.app)
     app.command(agent.join)
+    app.command(
+        "roost.lab.commands:app",
+        name="lab",
+        help="A whole cluster of real machines on this one, to learn and to test.",
+    )
     sys.exit(run(app, sys.argv[1:]))

@@ -10,6 +10,7 @@ import smtplib
 import sys
 import threading
 import time
+from typing import Any
 
 
 def body(tag: str, number: int, recipient: str, size: int) -> bytes:
@@ -22,9 +23,9 @@ def body(tag: str, number: int, recipient: str, size: int) -> bytes:
     return (head + line * max(1, size // len(line))).encode()
 
 
-def work(asked: dict, numbers: list, done: list, host: str, began: float) -> None:
+def work(asked: dict[str, Any], numbers: list[int], done: list[dict[str, Any]], host: str, began: float) -> None:
     """Send these messages over one connection, opening it anew where it breaks."""
-    smtp = None
+    smtp: smtplib.SMTP | None = None
     for number in numbers:
         if asked["per_second"]:
             time.sleep(max(0.0, began + number / asked["per_second"] - time.time()))
@@ -49,7 +50,7 @@ def work(asked: dict, numbers: list, done: list, host: str, began: float) -> Non
 def main() -> None:
     """Send them all."""
     asked = json.load(sys.stdin)
-    done: list = []
+    done: list[dict[str, Any]] = []
     began = time.time()
     lanes = asked["connections"]
     threads = [

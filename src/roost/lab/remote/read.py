@@ -12,9 +12,10 @@ import socket
 import ssl
 import sys
 import time
+from typing import Any
 
 
-def by_imap(asked: dict, context: ssl.SSLContext) -> list[bytes]:
+def by_imap(asked: dict[str, Any], context: ssl.SSLContext) -> list[bytes]:
     """Return the messages of INBOX that hold the text."""
     with imaplib.IMAP4_SSL(asked["hostname"], 993, ssl_context=context, timeout=asked["timeout"]) as imap:
         imap.login(asked["user"], asked["password"])
@@ -27,7 +28,7 @@ def by_imap(asked: dict, context: ssl.SSLContext) -> list[bytes]:
         return found
 
 
-def by_pop3(asked: dict, context: ssl.SSLContext) -> list[bytes]:
+def by_pop3(asked: dict[str, Any], context: ssl.SSLContext) -> list[bytes]:
     """Return the messages of the maildrop."""
     pop = poplib.POP3_SSL(asked["hostname"], 995, context=context, timeout=asked["timeout"])
     poplib._MAXLINE = 1 << 20  # the library's own limit is against hostile servers; long lines are what we test

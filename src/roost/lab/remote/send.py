@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 
 def mx_hosts(domain: str) -> list[str]:
@@ -23,7 +24,7 @@ def mx_hosts(domain: str) -> list[str]:
     return [host.rstrip(".") for _, _, host in sorted((int(p), random.random(), host) for p, host in pairs)]
 
 
-def attempt(host: str, asked: dict) -> dict:
+def attempt(host: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Try one host; return what happened."""
     began = time.time()
     tried = {"host": host, "address": "", "refused": {}, "reply": "", "ok": False}

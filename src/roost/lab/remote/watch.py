@@ -14,6 +14,8 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 
 def has_name(server: str, hostname: str) -> bool:
@@ -25,7 +27,7 @@ def has_name(server: str, hostname: str) -> bool:
         asking.sendto(query, (server, 53))
         reply = asking.recv(4096)
     _, flags, _, answers = struct.unpack(">HHHH", reply[:8])
-    return flags & 15 == 0 and answers > 0
+    return bool(flags & 15 == 0 and answers > 0)
 
 
 def is_taken(mx: str, address: str) -> bool:
@@ -36,7 +38,15 @@ def is_taken(mx: str, address: str) -> bool:
         return smtp.rcpt(address)[0] == 250
 
 
-def watch(name: str, ask, seen: dict, deadline: float) -> None:
+def _name_asker(server: str, hostname: str) -> Callable[[], bool]:
+    return lambda: has_name(server, hostname)
+
+
+def _mx_asker(mx: str, address: str) -> Callable[[], bool]:
+    return lambda: is_taken(mx, address)
+
+
+def watch(name: str, ask: Callable[[], bool], seen: dict[str, Any], deadline: float) -> None:
     """Ask until the answer is yes."""
     while time.time() < deadline:
         try:
@@ -51,10 +61,12 @@ def watch(name: str, ask, seen: dict, deadline: float) -> None:
 def main() -> None:
     """Watch them all."""
     asked = json.load(sys.stdin)
-    seen: dict = {}
+    seen: dict[str, Any] = {}
     deadline = time.time() + asked["deadline"]
-    questions = {f"dns {server}": lambda s=server: has_name(s, asked["hostname"]) for server in asked["dns"]}
-    questions |= {f"mx {server}": lambda s=server: is_taken(s, asked["address"]) for server in asked["mx"]}
+    questions: dict[str, Callable[[], bool]] = {
+        f"dns {server}": _name_asker(server, asked["hostname"]) for server in asked["dns"]
+    }
+    questions |= {f"mx {server}": _mx_asker(server, asked["address"]) for server in asked["mx"]}
     threads = [threading.Thread(target=watch, args=(name, ask, seen, deadline)) for name, ask in questions.items()]
     print("watching", flush=True)
     for thread in threads:

@@ -1,0 +1,254 @@
+"""``roost lab``: a whole cluster on this machine, to learn, to try things out, and to test."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Literal
+
+import cyclopts
+from rich.console import Console
+
+from roost.lab.lab import Lab, labs
+from roost.lab.machine import Machine
+from roost.lab.topology import RELEASES, Release, default_topology
+
+app = cyclopts.App(name="lab", help="A whole cluster of real Debian machines on this one, for learning and testing.")
+_DEFAULT = "tour"
+
+
+class _Lines:
+    """Progress on standard error: one line that changes on a terminal, else a line for each new text."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._status = self._console.status("") if self._console.is_terminal else None
+        self._last = ""
+
+    def __enter__(self) -> _Lines:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def __call__(self, text: str, fraction: float | None) -> None:
+        shown = text if fraction is None else f"{text} ({fraction:.0%})"
+        if self._status:
+            self._status.update(shown)
+        elif text != self._last:
+            self._console.print(shown, markup=False)
+        self._last = text
+
+
+@app.command
+def start(*, release: Release = "trixie", bare: bool = False, name: str = _DEFAULT) -> None:
+    """Boot the machines of the default lab, without making a cluster of them.
+
+    Parameters
+    ----------
+    release
+        Their Debian.
+    bare
+        Without any package of a role: what a node needs is then really installed.
+    name
+        The lab's name; two labs of different names do not see each other.
+    """
+    from dataclasses import replace  # noqa: PLC0415
+
+    machines = default_topology(release=release)
+    if bare:
+        machines = tuple(replace(m, flavour="bare") if m.flavour == "roost" else m for m in machines)
+    with _Lines() as lines:
+        Lab(name).start(machines, progress=lines)
+    status(name=name)
+
+
+@app.command
+def stop(*, keep_disks: bool = False, name: str = _DEFAULT) -> None:
+    """Switch the machines off and remove them.
+
+    Parameters
+    ----------
+    keep_disks
+        Leave their disks in /var/lib/roost-lab for a look.
+    name
+        The lab's name.
+    """
+    if not Lab(name).stop(keep_disks=keep_disks):
+        print(f"There is no lab {name!r}.")
+
+
+@app.command
+def status(*, output: Literal["table", "json"] = "table", name: str = _DEFAULT) -> None:
+    """Show the machines, and what is wrong with them.
+
+    Parameters
+    ----------
+    output
+        A table for people, or JSON for programs.
+    name
+        The lab's name.
+    """
+    found = Lab(name).status()
+    if output == "json":
+        import json  # noqa: PLC0415
+
+        print(json.dumps([asdict(machine) for machine in found], indent=2))
+        return
+    rows = [("MACHINE", "ADDRESS", "DEBIAN", "STATE", "FAULTS")]
+    rows += [(m.name, m.address, m.release, m.state, ", ".join(m.faults)) for m in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the labs that run on this host."""
+    for name in labs():
+        print(name)
+
+
+@app.command
+def shell(machine: str, /, *, name: str = _DEFAULT) -> int:
+    """Open a shell in a machine, as root.
+
+    Parameters
+    ----------
+    machine
+        The first label of its name: mx1, ms2, client.
+    name
+        The lab's name.
+    """
+    return _machine(name, machine).shell()
+
+
+@app.command
+def run(machine: str, /, *command: str, name: str = _DEFAULT) -> int:
+    """Run a command in a machine, as root; put -- before it.
+
+    Examples:
+      scripts/lab run mx1 -- postqueue -p
+
+    Parameters
+    ----------
+    machine
+        The machine.
+    command
+        The command with its arguments.
+    name
+        The lab's name.
+    """
+    return _machine(name, machine).interactive(list(command))
+
+
+@app.command
+def boot(machine: str, /, *, name: str = _DEFAULT) -> None:
+    """Switch a machine on."""
+    _machine(name, machine).boot()
+
+
+@app.command
+def shutdown(machine: str, /, *, name: str = _DEFAULT) -> None:
+    """Shut a machine down in order."""
+    _machine(name, machine).shutdown()
+
+
+@app.command
+def kill(machine: str, /, *, name: str = _DEFAULT) -> None:
+    """Cut a machine's power."""
+    _machine(name, machine).kill()
+
+
+@app.command
+def freeze(machine: str, /, *, hard: bool = False, name: str = _DEFAULT) -> None:
+    """Stop everything in a machine; with --hard its kernel does not answer either."""
+    _machine(name, machine).freeze(hard=hard)
+
+
+@app.command
+def thaw(machine: str, /, *, name: str = _DEFAULT) -> None:
+    """Let a frozen machine go on."""
+    _machine(name, machine).thaw()
+
+
+@app.command
+def cut(machine: str, /, *peers: str, name: str = _DEFAULT) -> None:
+    """Cut a machine off from all others, or from these."""
+    lab = Lab(name)
+    lab.machine(machine).cut(*(lab.machine(peer) for peer in peers))
+
+
+@app.command
+def mend(machine: str, /, *peers: str, name: str = _DEFAULT) -> None:
+    """Undo cuts of a machine: all of them, or those from these peers."""
+    lab = Lab(name)
+    lab.machine(machine).join(*(lab.machine(peer) for peer in peers))
+
+
+@app.command
+def slow(machine: str, /, *, kbit: int | None = None, delay_ms: int = 0, name: str = _DEFAULT) -> None:
+    """Make a machine's network slow: so many kilobits a second, so many milliseconds each way."""
+    _machine(name, machine).slow(kbit, delay_ms)
+
+
+@app.command
+def fill(machine: str, path: str = "/", /, *, leave_bytes: int = 0, name: str = _DEFAULT) -> None:
+    """Fill the disk that holds a path in a machine."""
+    left = _machine(name, machine).fill(path, leave_bytes)
+    print(f"{left} bytes are free on {path} of {machine}.")
+
+
+@app.command
+def heal(*machines: str, name: str = _DEFAULT) -> None:
+    """Undo every fault of these machines, or of all; machines that are off are booted."""
+    lab = Lab(name)
+    for machine in [lab.machine(short) for short in machines] or lab.machines():
+        machine.heal()
+        machine.boot()
+
+
+@app.command
+def images(*releases: Release) -> None:
+    """Build the images that machines start from, where they are not there yet."""
+    from roost.lab.images import Images  # noqa: PLC0415
+    from roost.lab.preflight import preflight  # noqa: PLC0415
+
+    preflight()
+    with _Lines() as lines:
+        for release in releases or RELEASES:
+            Images(release, lines).ensure(["roost", "plain", "bare"])
+
+
+def _machine(name: str, short: str) -> Machine:
+    return Lab(name).machine(short)
+
+
+@app.command(name="tour")
+def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False, name: str = _DEFAULT) -> None:
+    """Bring up a whole cluster, send mail through it from outside, read it, and show every hop.
+
+    The cluster stays up. Takes minutes the first time, when the images are built.
+
+    Examples:
+      scripts/lab
+      scripts/lab tour --mixed
+
+    Parameters
+    ----------
+    release
+        The Debian of the machines.
+    mixed
+        One machine of each role with Debian 12.
+    stop
+        Put everything away at the end.
+    name
+        The lab's name; the machines are found by it again.
+    """
+    from roost.lab.tour import walk  # noqa: PLC0415
+
+    walk(release=release, mixed=mixed, stop=stop, name=name)
+    sys.stdout.flush()
