@@ -22,7 +22,7 @@ class Made:
 
 def make(store: Store, actor: str, name: str, now: datetime, days: int | None) -> Made:
     """Make a key; ``days`` None means that it does not expire."""
-    identity, secret = passwords.new_secret()[:10].replace(".", "-"), passwords.new_secret()
+    identity, secret = passwords.new_identity(), passwords.new_secret()
     expires = None if days is None else now + timedelta(days=days)
     key = Key(identity, name, passwords.digest_secret(secret), now, expires)
     store.put_key(key, actor)

@@ -62,7 +62,7 @@ def new_token(store: Store, actor: str, name: str, fingerprint: str, now: dateti
     """Make a one-time join token for a node that exists."""
     with store.read() as view:
         node = find(view.cluster(), name)
-    identity, secret = passwords.new_secret()[:12].replace(".", "-"), passwords.new_secret()
+    identity, secret = passwords.new_identity(), passwords.new_secret()
     expires = now + timedelta(minutes=minutes)
     store.put_token(JoinToken(identity, node.name, passwords.digest_secret(secret), expires, None), actor)
     return Token(f"{identity}.{secret}.{fingerprint}", expires)

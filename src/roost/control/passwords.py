@@ -60,6 +60,11 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+def new_identity() -> str:
+    """Return a new name for a key or token: hexadecimal, so that it is never taken for an option of a command."""
+    return secrets.token_hex(5)
+
+
 def digest_secret(secret: str) -> str:
     """Return what is stored of a random secret: with 256 bits of chance, SHA-256 needs no salt and no slowness."""
     return hashlib.sha256(secret.encode()).hexdigest()
