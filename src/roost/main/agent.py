@@ -12,7 +12,7 @@ from roost.main.settings import AGENT_FILE, AgentSettings, read
 app = cyclopts.App(name="agent", help="Run this machine's agent.")
 
 
-def join(url: str, token: str = "-", *, start: bool = True) -> None:  # noqa: S107 - '-' is not a password
+def join(url: str, token: str = "-", *, no_start: bool = False) -> None:  # noqa: S107 - '-' is not a password
     """Join this machine to a cluster, with the token that 'roost node add' printed.
 
     The machine's keys are made here and never leave it. The controller is recognised by the fingerprint in the token.
@@ -30,12 +30,12 @@ def join(url: str, token: str = "-", *, start: bool = True) -> None:  # noqa: S1
         The controller's address.
     token:
         The one-time token; '-' reads it from standard input.
-    start:
-        Enable and start roost-agent.service.
+    no_start:
+        Leave roost-agent.service off.
     """
     from roost.main import joining
 
-    joining.join(url, sys.stdin.readline().strip() if token == "-" else token, start=start)  # noqa: S105 - as above
+    joining.join(url, sys.stdin.readline().strip() if token == "-" else token, start=not no_start)  # noqa: S105 - as above
 
 
 @app.command

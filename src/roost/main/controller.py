@@ -21,7 +21,7 @@ def init(
     address: Annotated[list[str], Parameter(negative=())],
     listen: str = "0.0.0.0:8443",
     store: str = DEFAULT_STORE,
-    start: bool = True,
+    no_start: bool = False,
 ) -> None:
     """Found a cluster on this machine, which becomes its controller.
 
@@ -44,12 +44,12 @@ def init(
         Where the API listens.
     store:
         URL of the store: SQLite, or postgresql+psycopg://user@host/database.
-    start:
-        Enable and start roost-controller.service.
+    no_start:
+        Leave roost-controller.service off.
     """
     from roost.main.founding import found
 
-    found(domain, name=name, addresses=address, listen=listen, store=store, start=start)
+    found(domain, name=name, addresses=address, listen=listen, store=store, start=not no_start)
 
 
 @app.command
