@@ -93,16 +93,18 @@ def broken(connection: Connection) -> Iterator[str]:
     events = schema.event
     last_hash, last_revision = "", 0
     statement = select(events).order_by(events.c.revision).execution_options(yield_per=_CHUNK)
-    for entry in connection.execute(statement).mappings():
-        revision = int(entry["revision"])
-        if revision != last_revision + 1 and entry["verb"] != RESTORED:
-            yield f"Between revision {last_revision} and {revision} events are missing."
-        if link(last_hash, entry) != entry["hash"]:
-            yield (
-                f"Event {revision} ({entry['verb']} {entry['subject']}, {entry['at']}) does not fit the one "
-                "before it: one of them was changed, or something between them was removed."
-            )
-        last_hash, last_revision = entry["hash"], revision
+    # Closed at once where the caller stops in the middle: PostgreSQL holds a cursor for it.
+    with connection.execute(statement) as found:
+        for entry in found.mappings():
+            revision = int(entry["revision"])
+            if revision != last_revision + 1 and entry["verb"] != RESTORED:
+                yield f"Between revision {last_revision} and {revision} events are missing."
+            if link(last_hash, entry) != entry["hash"]:
+                yield (
+                    f"Event {revision} ({entry['verb']} {entry['subject']}, {entry['at']}) does not fit the one "
+                    "before it: one of them was changed, or something between them was removed."
+                )
+            last_hash, last_revision = entry["hash"], revision
     counted = connection.execute(select(schema.counter.c.n).where(schema.counter.c.name == "revision")).scalar_one()
     if counted != last_revision:
         yield f"The log ends at revision {last_revision}, the store is at {counted}: events are missing."
