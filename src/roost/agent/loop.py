@@ -55,6 +55,8 @@ class Agent:
         follower = threading.Thread(target=self._follow, name="follow", daemon=True)
         follower.start()
         self._mind()
+        # The follower ends with the process: not in the middle of a change, such as an installation of packages.
+        self._node.rest()
 
     # Following
 

@@ -80,6 +80,10 @@ class Node:
                 if files.undo_leftovers(driver, self._host, self._disk):
                     _log.warning("undid a change that was cut off", driver=driver.name)
 
+    def rest(self) -> None:
+        """Wait until the change in hand has ended, and begin none any more. Called last, before the process ends."""
+        self._lock.acquire()
+
     def take_settings(self, settings: NodeSettings) -> None:
         """Keep new settings, then bring the node to them."""
         with self._lock:

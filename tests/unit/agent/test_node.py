@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -102,6 +104,38 @@ def test_a_daemon_that_does_not_come_back_gets_its_old_files() -> None:
     bench.node.take_settings(settings(2))
     assert bench.host.files[bench.driver.path] == good
     assert bench.node.health == {"mail": "gone"}
+
+
+class SlowServices(FakeServices):
+    """Installs packages when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.installing, self.may_end = threading.Event(), threading.Event()
+
+    def ensure_packages(self, names: Sequence[str]) -> tuple[str, ...]:
+        self.installing.set()
+        assert self.may_end.wait(30)
+        return super().ensure_packages(names)
+
+
+def test_an_agent_that_is_stopped_ends_its_change_first() -> None:
+    """An installation is not cut off by the end of the process; after it, nothing else begins."""
+    host, services = FakeHost(), SlowServices()
+    node = Node([NullDriver("mail", frozenset({Role.MX}), ())], host, services, Disk(host), lambda: FACTS)
+    change = threading.Thread(target=node.take_settings, args=(settings(4),), daemon=True)
+    change.start()
+    assert services.installing.wait(30)
+    resting = threading.Thread(target=node.rest, daemon=True)
+    resting.start()
+    resting.join(0.1)
+    assert resting.is_alive()
+    services.may_end.set()
+    resting.join(30)
+    assert not resting.is_alive()
+    change.join(30)
+    assert services.packages == {"null-mail"}
+    assert node.positions()["settings"] == 4
 
 
 class PowerCut(Exception):
