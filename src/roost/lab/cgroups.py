@@ -11,6 +11,7 @@ that: ``supervisor`` for itself and ``payload`` for the machine.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -95,12 +96,19 @@ class Group:
             return False
 
     def kill(self) -> None:
-        """Kill every process at once, frozen or not, and wait until none is left."""
+        """Kill every process at once, frozen or not, and wait until none is left.
+
+        All that runs in the machine goes first, in one blow. Then nspawn, which only watches it, has a moment to
+        notice, because it puts away its own locks; it is killed if it does not.
+        """
         try:
+            with contextlib.suppress(FileNotFoundError, CommandFailed):
+                (self.unified / "payload" / "cgroup.kill").write_text("1")
+                self._wait(self.unified, "populated 0", 1)
             (self.unified / "cgroup.kill").write_text("1")
+            self._wait(self.unified, "populated 0", 20)
         except FileNotFoundError:
             return
-        self._wait(self.unified, "populated 0", 20)
 
     def cpu_quota(self, percent: int | None) -> None:
         """Let the machine use ``percent`` of one CPU at most (200 is two of them); None lifts the limit."""
@@ -116,21 +124,8 @@ class Group:
 
     def remove(self) -> None:
         """Remove the groups; they must be empty of processes."""
-        for top in (self.unified, self._old_cpu):
-            if top is None or not top.exists():
-                continue
-            for directory in sorted(top.rglob("*"), key=lambda path: len(path.parts), reverse=True):
-                if directory.is_dir():
-                    directory.rmdir()
-            top.rmdir()
-            # The old hierarchy of systemd's own name has the same groups; nspawn made them there, nobody else will
-            # take them away.
-        named = _mounted("cgroup", "name=systemd")
-        if named is not None and (left := named / self._relative).exists():
-            for directory in sorted(left.rglob("*"), key=lambda path: len(path.parts), reverse=True):
-                if directory.is_dir():
-                    directory.rmdir()
-            left.rmdir()
+        for top in _everywhere(self._relative):
+            _remove_tree(top)
 
     @staticmethod
     def _wait(group: Path, fact: str, seconds: float) -> None:
@@ -139,3 +134,34 @@ class Group:
             if time.monotonic() > deadline:
                 raise CommandFailed("host", ["wait for", str(group), fact], None)
             time.sleep(0.002)
+
+
+def of_lab(lab: str) -> list[Path]:
+    """Every group of a lab that exists, in any hierarchy."""
+    return _everywhere(Path(_TOP) / lab)
+
+
+def machines_of(lab: str) -> list[str]:
+    """The short names of the machines that have groups."""
+    return sorted({path.name for top in of_lab(lab) for path in top.iterdir() if path.is_dir()})
+
+
+def remove_lab(lab: str) -> None:
+    """Remove all groups of a lab, and the lab's common group after the last of all labs."""
+    for top in of_lab(lab):
+        _remove_tree(top)
+    for common in _everywhere(Path(_TOP)):
+        with contextlib.suppress(OSError):  # another lab is there
+            common.rmdir()
+
+
+def _everywhere(relative: Path) -> list[Path]:
+    # nspawn makes the same groups in the old hierarchy of systemd's own name, and nobody else takes them away.
+    roots = {unified_root(), _old_cpu_root(), _mounted("cgroup", "name=systemd")} - {None}
+    return [root / relative for root in roots if root is not None and (root / relative).is_dir()]
+
+
+def _remove_tree(top: Path) -> None:
+    for directory in sorted(top.rglob("*/"), key=lambda path: len(path.parts), reverse=True):
+        directory.rmdir()
+    top.rmdir()

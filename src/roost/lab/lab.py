@@ -12,31 +12,28 @@ nobody in particular (``roost lab start``), is left alone.
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from roost.domain.errors import BadSetting
-from roost.lab import recipe
+from roost.lab import leftovers, recipe
 from roost.lab.building import Progress, silent
-from roost.lab.cgroups import Group, unified_root
-from roost.lab.disks import Disk, mounts_below, unmount
+from roost.lab.disks import Disk
 from roost.lab.errors import LabBusy, NoLab
 from roost.lab.images import Images
+from roost.lab.leftovers import DISKS, RUN
 from roost.lab.machine import Machine
 from roost.lab.network import Network, Port
 from roost.lab.preflight import preflight
 from roost.lab.process import myself
 from roost.lab.state import Faults, LabState, kind_of, load, locked, save
-from roost.lab.topology import MachineSpec, Release, default_topology
+from roost.lab.topology import MachineSpec, default_topology
 
-RUN = Path("/run/roost-lab")
-DISKS = Path("/var/lib/roost-lab")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,19}")
 _WORKERS = 6
 
@@ -122,10 +119,13 @@ class Lab:
         anything goes wrong, Ctrl-C included, nothing is left.
         """
         preflight()
+        self._refuse_if_alive()
         specs = tuple(machines or default_topology())
+        # Before the lock: this can take minutes, and who wants to stop the lab should not wait for it.
+        layers, binds = self._layers(specs, progress)
         with locked(self._run / "lock"):
-            self._only_leftovers()
-            layers, binds = self._layers(specs, progress)
+            self._refuse_if_alive()
+            leftovers.clear(self.name)
             state = LabState(
                 phase="starting",
                 machines=specs,
@@ -144,24 +144,29 @@ class Lab:
                 save(self._run, up)
                 self._known = (up, made)
             except BaseException:
-                self._clear(keep_disks=False)
+                leftovers.clear(self.name)
                 raise
 
     def _boot(self, machines: list[Machine], state: LabState, progress: Progress) -> None:
-        done = 0
-
         def one(machine: Machine) -> Machine:
             machine.mount([Path(layer) for layer in state.layers[kind_of(machine.spec)]])
             machine.boot()
             return machine
 
         pool = ThreadPoolExecutor(_WORKERS)
+        boots = [pool.submit(one, machine) for machine in machines]
         try:
-            for machine in pool.map(one, machines):
-                done += 1
-                progress(f"{machine.short} is up", done / len(machines))
+            for done, boot in enumerate(as_completed(boots), 1):
+                progress(f"{boot.result().short} is up", done / len(machines))
+        except BaseException:
+            # Those that are just booting would go on for a while: a boot ends when its machine is killed.
+            pool.shutdown(wait=False, cancel_futures=True)
+            while wait(boots, timeout=0.1).not_done:
+                for machine in machines:
+                    machine.kill()
+            raise
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown()
 
     def _layers(
         self, specs: Sequence[MachineSpec], progress: Progress
@@ -169,10 +174,7 @@ class Lab:
         layers: dict[str, list[str]] = {}
         binds: dict[str, list[list[str]]] = {}
         in_use = _layers_in_use()
-        releases: dict[Release, set[str]] = {}
-        for spec in specs:
-            releases.setdefault(spec.release, set()).add(spec.flavour)
-        for release in releases:
+        for release in dict.fromkeys(spec.release for spec in specs):
             flavours = {spec.flavour for spec in specs if spec.release == release}
             images = Images(release, progress)
             for flavour, found in images.ensure(flavours, in_use=in_use).items():
@@ -196,7 +198,7 @@ class Lab:
                 network=self._network,
                 run_dir=self._run,
                 faults=faults,
-                prepare=lambda machine, binds=binds: _prepare(machine, binds),  # type: ignore[misc]
+                prepare=partial(_prepare, binds),
             )
         return made
 
@@ -211,40 +213,17 @@ class Lab:
 
         With ``keep_disks`` the machines' disks stay for a look; the next start removes them.
         """
-        if not self._traces():
+        if not leftovers.of(self.name):
             return False
         with locked(self._run / "lock"):
-            self._clear(keep_disks=keep_disks)
+            leftovers.clear(self.name, keep_disks=keep_disks)
         self._known = None
         return True
 
-    def _traces(self) -> bool:
-        return self._run.exists() or self._disks.exists() or bool(self._network.leftovers())
-
-    def _only_leftovers(self) -> None:
-        """Remove what a former lab of this name has left; raises ``LabBusy`` for one that is alive."""
+    def _refuse_if_alive(self) -> None:
         state = load(self._run)
         if state is not None and state.phase == "up" and not state.abandoned():
             raise LabBusy(f"A lab {self.name!r} is running.", remedy="Stop it: scripts/lab stop.")
-        self._clear(keep_disks=False)
-
-    def _clear(self, *, keep_disks: bool) -> None:
-        unified = unified_root()
-        groups = unified / "roost-lab" / self.name if unified else None
-        if groups is not None and groups.is_dir():
-            shorts = [path.name for path in groups.iterdir() if path.is_dir()]
-            with ThreadPoolExecutor(_WORKERS) as pool:
-                list(pool.map(lambda short: Group(self.name, short).kill(), shorts))
-            for short in shorts:
-                Group(self.name, short).remove()
-            with contextlib.suppress(OSError):
-                groups.rmdir()
-        self._network.down()
-        for place in reversed(mounts_below(self._disks)):
-            unmount(place)
-        if not keep_disks:
-            shutil.rmtree(self._disks, ignore_errors=True)
-        shutil.rmtree(self._run, ignore_errors=True)
 
 
 def labs() -> list[str]:
@@ -258,7 +237,7 @@ def _layers_in_use() -> set[str]:
     return {layer for state in states if state for layers in state.layers.values() for layer in layers}
 
 
-def _prepare(machine: Machine, binds: Sequence[tuple[Path, str]]) -> Sequence[tuple[Path, str]]:
+def _prepare(binds: Sequence[tuple[Path, str]], machine: Machine) -> Sequence[tuple[Path, str]]:
     """Make a bare machine's package sources, before its boot; return what it sees of the host."""
     if binds:
         sources = machine.root / "etc" / "apt" / "sources.list"

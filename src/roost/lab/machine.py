@@ -43,6 +43,11 @@ from roost.lab.topology import MachineSpec
 _POWEROFF = signal.SIGRTMIN + 4
 
 
+def nspawn_name(lab: str, short: str) -> str:
+    """The name under which nspawn keeps its own notes about a machine; two labs may have machines of one name."""
+    return f"roost-{lab}.{short}"
+
+
 class Machine:
     """One machine. Made by :class:`roost.lab.lab.Lab`, not by hand."""
 
@@ -123,7 +128,7 @@ class Machine:
             listener.bind(str(notify))
             argv = [
                 "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--notify-ready=yes",
-                f"--directory={self.root}", f"--machine={self.short}", f"--hostname={self.name}",
+                f"--directory={self.root}", f"--machine={nspawn_name(self.lab, self.short)}", f"--hostname={self.name}",
                 f"--network-namespace-path=/run/netns/{self._network.namespace(self.short)}",
                 "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
                 *(f"--bind-ro={source}:{target}" for source, target in binds),

@@ -90,7 +90,11 @@ def locked(path: Path) -> Iterator[None]:
     """
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        try:
+            file = path.open("a")
+        except FileNotFoundError:  # removed between the two
+            continue
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 continue
