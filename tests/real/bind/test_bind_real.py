@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from conftest import Server, settings
+from bind.instance import Server, settings
 
 
 def test_first(server: Server) -> None:

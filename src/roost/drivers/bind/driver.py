@@ -9,7 +9,7 @@ from __future__ import annotations
 import dns.rcode
 
 from roost.domain.cluster import Role
-from roost.domain.desired import NodeSettings
+from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed
 from roost.drivers.bind import keys, render, zones
 from roost.drivers.bind.link import Link
@@ -28,6 +28,7 @@ class Bind:
 
     name = "bind"
     roles = frozenset({Role.DNS})
+    waits_for_table: Table | None = None
 
     def __init__(self, place: Place | None = None) -> None:
         self._place = place or Place()
