@@ -16,7 +16,7 @@ def main() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["level", "event"]),
+            structlog.processors.LogfmtRenderer(key_order=["level", "event"], bool_as_flag=False),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -9,6 +9,8 @@ from roost.main.settings import AGENT_FILE, AgentSettings, toml_of
 from roost.ports.host import File
 from roost.wire import controller
 
+_AGENT = "roost-agent.service"
+
 
 def join(url: str, token: str, *, start: bool) -> None:
     """Make this machine a node of the cluster; see ``roost join``."""
@@ -19,5 +21,8 @@ def join(url: str, token: str, *, start: bool) -> None:
     host.write(File(str(AGENT_FILE), toml_of(AgentSettings(url, signed.node))))
     if start:
         services = Systemd(host)
-        services.enable("roost-agent.service")
-        services.restart("roost-agent.service")
+        running = services.is_active(_AGENT)
+        services.enable(_AGENT)
+        if running:
+            # It was a node already, and has the certificates of before.
+            services.restart(_AGENT)
