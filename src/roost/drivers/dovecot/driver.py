@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from roost.domain.cluster import Role
-from roost.domain.desired import NodeSettings
+from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed
 from roost.drivers.dovecot import departed, render
 from roost.drivers.dovecot.accounts import Accounts
@@ -35,6 +35,8 @@ class Dovecot:
 
     name = "dovecot"
     roles = frozenset({Role.STORAGE})
+    waits_for_table: Table | None = Table.ACCOUNTS
+    """With an empty table it would refuse everybody's password."""
 
     def __init__(self, clock: Clock, probe: Callable[[str, int], str], layout: Layout | None = None) -> None:
         self._clock = clock

@@ -21,17 +21,17 @@ def by_imap(asked: dict[str, Any], context: ssl.SSLContext) -> list[bytes]:
         imap.login(asked["user"], asked["password"])
         imap.select(asked.get("folder", "INBOX"), readonly=True)
         _, data = imap.search(None, "ALL")
-        found = []
+        found: list[bytes] = []
         for number in data[0].split():
             _, parts = imap.fetch(number, "(BODY.PEEK[])")
-            found.append(parts[0][1])
+            found += [part[1] for part in parts if isinstance(part, tuple)]
         return found
 
 
 def by_pop3(asked: dict[str, Any], context: ssl.SSLContext) -> list[bytes]:
     """Return the messages of the maildrop."""
     pop = poplib.POP3_SSL(asked["hostname"], 995, context=context, timeout=asked["timeout"])
-    poplib._MAXLINE = 1 << 20  # the library's own limit is against hostile servers; long lines are what we test
+    poplib._MAXLINE = 1 << 20  # type: ignore[attr-defined] # the library's own limit is against hostile servers; long lines are what we test
     try:
         pop.user(asked["user"])
         pop.pass_(asked["password"])
