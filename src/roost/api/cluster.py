@@ -164,7 +164,8 @@ def list_keys(request: Request, actor: Actor) -> list[KeyView]:
     """The administrators' keys, without their secrets."""
     del actor
     with parts_of(request).store.read() as view:
-        return [KeyView(id=k.id, name=k.name, created=k.created, expires=k.expires) for k in view.keys()]
+        held = view.keys()
+    return [KeyView(id=key.id, name=key.name, created=key.created, expires=key.expires) for key in held]
 
 
 @router.post("/keys")

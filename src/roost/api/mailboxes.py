@@ -37,6 +37,7 @@ def _wanted(body: NewMailbox) -> mailboxes.Wanted:
 def list_mailboxes(
     request: Request,
     actor: Actor,
+    *,
     domain: str = "",
     home: str = "",
     after: str = "",

@@ -67,7 +67,8 @@ def token(
 
 
 def _with_token(parts: Parts, actor: str, name: str, minutes: int, answer: NodeAdded) -> NodeAdded:
-    made = nodes.new_token(parts.store, actor, name, parts.authority.fingerprint(), parts.clock.now(), minutes)
+    fingerprint, now = parts.authority.fingerprint(), parts.clock.now()
+    made = nodes.new_token(parts.store, actor, name, fingerprint, now=now, minutes=minutes)
     answer.token, answer.expires = made.text, made.expires
     return answer
 

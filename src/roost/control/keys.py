@@ -48,7 +48,8 @@ def verify(store: Store, text: str, now: datetime) -> Key:
 def remove(store: Store, actor: str, identity: str) -> None:
     """Remove a key, but never the last: nobody could get in any more."""
     with store.read() as view:
-        ids = {key.id for key in view.keys()}
+        held = view.keys()
+    ids = {key.id for key in held}
     if identity not in ids:
         raise NotFound(f"There is no key {identity}.", field="id", remedy="See 'roost key list'.")
     if len(ids) == 1:

@@ -19,7 +19,7 @@ _REFUSED = "Make a new one with 'roost node token NAME'."
 
 @dataclass
 class Token:
-    """A join token: shown once. ``text`` is ``ID.SECRET.FINGERPRINT``, the last part the CA's, for the node to pin."""
+    """A join token, shown once. ``text`` is ``ID.SECRET.FINGERPRINT``: the node pins the CA by the last part."""
 
     text: str
     expires: datetime
@@ -58,7 +58,7 @@ def add(
     return done
 
 
-def new_token(store: Store, actor: str, name: str, fingerprint: str, now: datetime, minutes: int) -> Token:
+def new_token(store: Store, actor: str, name: str, fingerprint: str, *, now: datetime, minutes: int) -> Token:
     """Make a one-time join token for a node that exists."""
     with store.read() as view:
         node = find(view.cluster(), name)

@@ -15,7 +15,7 @@ _LISTS = ("forwarders", "notify_secondaries")
 
 
 def change(store: Store, actor: str, wanted: Mapping[str, object], *, dry_run: bool = False) -> Done:
-    """Set fields of the policy; raises ``BadSetting`` for one that does not exist. Types were checked at the border."""
+    """Set fields of the policy; raises ``BadSetting`` for one that does not exist. The border checks types."""
     known = {field.name for field in fields(Policy)}
     for name in wanted:
         if name not in known:

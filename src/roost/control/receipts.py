@@ -1,4 +1,4 @@
-"""Which nodes have applied a change. A receipt is derived, not stored: what the change touched, and who is how far."""
+"""Which nodes have applied a change. A receipt is derived, not stored: what the change touched, who is how far."""
 
 from __future__ import annotations
 

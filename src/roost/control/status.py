@@ -56,10 +56,10 @@ def status(store: Store, followers: Followers, now: datetime) -> Status:
         seen = followers.seen(node.name)
         late = behind(cluster, heads, followers, node.name)
         nodes.append(NodeStatus(node, seen, seen.connected(now), late, homes.get(node.name, 0)))
-    return Status(cluster, revision, total, tuple(nodes), tuple(_warnings(cluster, nodes, now)))
+    return Status(cluster, revision, total, tuple(nodes), tuple(_warnings(cluster, nodes)))
 
 
-def _warnings(cluster: Cluster, nodes: list[NodeStatus], now: datetime) -> list[Warned]:
+def _warnings(cluster: Cluster, nodes: list[NodeStatus]) -> list[Warned]:
     found = []
     for entry in nodes:
         name = entry.node.name

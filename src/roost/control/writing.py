@@ -1,4 +1,4 @@
-"""One shape for every write: a transaction, what was done in sentences, and a dry run that is the same code undone."""
+"""One shape for every write: a transaction, what was done in sentences; a dry run is the same code, undone."""
 
 from __future__ import annotations
 

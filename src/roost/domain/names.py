@@ -1,4 +1,4 @@
-"""Names: addresses, host names, labels and personal hostnames. Parsed once, at the border; ASCII and lower case inside.
+"""Names: addresses, host names, labels, personal hostnames. Parsed once, at the border; ASCII and lower case inside.
 
 An address is ``local@domain`` (RFC 5321 section 4.1.2, with RFC 6531 for letters beyond ASCII). Roost takes
 dot-atoms only: quoted local parts are legal and useless, and ``+`` begins a subaddress (RFC 5233), so it cannot

@@ -68,23 +68,17 @@ class Batch:
     def _check_labels(self) -> None:
         """Labels are unique in a domain, within the batch and beside what is there."""
         table = schema.mailbox
-        wanted: dict[tuple[str, str], Mailbox] = {}
+        wanted: dict[str, Mailbox] = {}
         for mailbox in self.mailboxes:
             old = self.old.get(str(mailbox.address))
             if old is None or old.label != mailbox.label:
-                place = (mailbox.address.domain, mailbox.label)
+                place = records.place_of(mailbox.label, mailbox.address.domain)
                 if place in wanted:
                     raise _label_taken(mailbox, str(wanted[place].address))
                 wanted[place] = mailbox
-        by_domain: dict[str, list[str]] = {}
-        for domain, label in wanted:
-            by_domain.setdefault(domain, []).append(label)
-        for domain, labels in by_domain.items():
-            taken = self.connection.execute(
-                select(table.c.label, table.c.address).where(table.c.domain == domain, table.c.label.in_(labels))
-            )
-            for label, address in taken:
-                raise _label_taken(wanted[domain, label], address)
+        taken = self.connection.execute(select(table.c.place, table.c.address).where(table.c.place.in_(wanted)))
+        for place, address in taken:
+            raise _label_taken(wanted[place], address)
 
     def pairs(self) -> Iterator[tuple[Mailbox, Mailbox | None]]:
         """Yield each mailbox with what it was before."""

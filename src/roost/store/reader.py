@@ -101,12 +101,8 @@ class SqlReader:
 
     def labels(self, domain: str, labels: Iterable[str]) -> set[str]:
         """Return those of the labels that are taken in the domain."""
-        mailbox = schema.mailbox
-        taken: set[str] = set()
-        for chunk in chunks(labels):
-            statement = select(mailbox.c.label).where(mailbox.c.domain == domain, mailbox.c.label.in_(chunk))
-            taken.update(self._connection.execute(statement).scalars())
-        return taken
+        places = (records.place_of(label, domain) for label in labels)
+        return {records.label_in(row["place"]) for row in self._among(schema.mailbox.c.place, places)}
 
     def existing(self, addresses: Iterable[Address]) -> set[Address]:
         """Return those of the addresses that a mailbox or an alias has."""

@@ -21,6 +21,16 @@ def address_of(text: str) -> Address:
     return Address(local, domain)
 
 
+def place_of(label: str, domain: str) -> str:
+    """Return a label and its domain as the one text that is unique."""
+    return f"{label}@{domain}"
+
+
+def label_in(place: str) -> str:
+    """Return the label of such a text."""
+    return place.partition("@")[0]
+
+
 def instant(at: datetime) -> str:
     """Return an instant as text: ISO 8601 in UTC."""
     return at.astimezone(UTC).isoformat()
@@ -71,7 +81,7 @@ def mailbox_columns(mailbox: Mailbox) -> dict[str, Any]:
         "number": mailbox.number,
         "address": str(mailbox.address),
         "domain": mailbox.address.domain,
-        "label": mailbox.label,
+        "place": place_of(mailbox.label, mailbox.address.domain),
         "home": mailbox.home,
         "password": mailbox.password,
         "quota": mailbox.quota,
@@ -84,7 +94,7 @@ def mailbox_of(row: Columns) -> Mailbox:
     return Mailbox(
         row["number"],
         address_of(row["address"]),
-        row["label"],
+        label_in(row["place"]),
         row["home"],
         row["password"],
         row["quota"],

@@ -6,7 +6,9 @@ event          one row for each revision: the audit log, and the concerns of the
 cluster        one row: the cluster's own domain and the policy (JSON)
 node, domain   as in ``roost.domain.cluster``; ``mailboxes`` counts those that live there, so that no
                write and no placement has to count a million rows
-mailbox        one row each; sorted by address within the cluster, a domain and a home
+mailbox        one row each; sorted by address within the cluster, a domain and a home. ``place`` is
+               ``LABEL@DOMAIN``, in one column, because PostgreSQL, where it knows little of a table that
+               grows, would rather read a whole domain than ask an index of two columns
 alias          one row each; ``targets`` is JSON
 alias_target   which aliases lead to an address, its subaddress taken off: to ask backwards
 feed           one row for each (table, scope): a small id, and the revision of its last change
@@ -109,13 +111,13 @@ mailbox = Table(
     Column("number", NUMBER, primary_key=True, autoincrement=False),
     Column("address", TEXT, nullable=False),
     Column("domain", TEXT, ForeignKey("domain.name"), nullable=False),
-    Column("label", TEXT, nullable=False),
+    Column("place", TEXT, nullable=False),
     Column("home", TEXT, ForeignKey("node.name"), nullable=False),
     Column("password", TEXT, nullable=False),
     Column("quota", NUMBER, nullable=False),
     Column("suspended", Boolean, nullable=False),
     Index("uq_mailbox_address", "address", unique=True),
-    Index("uq_mailbox_domain_label", "domain", "label", unique=True),
+    Index("uq_mailbox_place", "place", unique=True),
     Index("ix_mailbox_domain_address", "domain", "address"),
     Index("ix_mailbox_home_address", "home", "address"),
 )

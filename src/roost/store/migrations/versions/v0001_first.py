@@ -69,7 +69,7 @@ def _mail() -> None:
         sa.Column("number", NUMBER, autoincrement=False, nullable=False),
         sa.Column("address", TEXT, nullable=False),
         sa.Column("domain", TEXT, nullable=False),
-        sa.Column("label", TEXT, nullable=False),
+        sa.Column("place", TEXT, nullable=False),
         sa.Column("home", TEXT, nullable=False),
         sa.Column("password", TEXT, nullable=False),
         sa.Column("quota", NUMBER, nullable=False),
@@ -79,7 +79,7 @@ def _mail() -> None:
         sa.ForeignKeyConstraint(["home"], ["node.name"], name="fk_mailbox_home"),
     )
     op.create_index("uq_mailbox_address", "mailbox", ["address"], unique=True)
-    op.create_index("uq_mailbox_domain_label", "mailbox", ["domain", "label"], unique=True)
+    op.create_index("uq_mailbox_place", "mailbox", ["place"], unique=True)
     op.create_index("ix_mailbox_domain_address", "mailbox", ["domain", "address"])
     op.create_index("ix_mailbox_home_address", "mailbox", ["home", "address"])
     op.create_table(
