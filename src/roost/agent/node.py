@@ -198,6 +198,7 @@ class Node:
     def _complete(self, table: Table) -> None:
         if table in self.state.loaded:
             return
+        self._tables[table][1].complete()
         self.state.loaded.append(str(table))
         self._disk.keep_state(self.state)
         self.converge()

@@ -53,6 +53,12 @@ class TableStore(Protocol):
         (it begins with ``!``), so that comparing finds it; ``apply`` with that key and None removes it.
         """
 
+    def complete(self) -> None:
+        """Take note that the table has every row that the store had: its daemon may now answer the world.
+
+        Idempotent. Called when a table has been loaded for the first time, or anew after it was emptied.
+        """
+
     def clear(self) -> None:
         """Empty it and set the position to 0: before a snapshot is loaded into a table that cannot be trusted."""
 

@@ -157,6 +157,11 @@ class NamesTable:
                 if not hides or records.zone_of(owner, self._served) == zone:
                     yield key, value
 
+    def complete(self) -> None:
+        """Let the world ask."""
+        if not zones.is_open(self._host, self._place):
+            zones.open_(self._host, self._link, self._place)
+
     def clear(self) -> None:
         """Empty every zone and set the position to 0; queries are refused until a snapshot is loaded."""
         self._known = None

@@ -102,6 +102,9 @@ class Accounts:
             for account, name in connection.execute(_ORPHANS):
                 yield f"!login/{account}/{name}", {"name": _scalar(name)}
 
+    def complete(self) -> None:
+        """Do nothing: Dovecot is not started before (``waits_for_table``)."""
+
     def clear(self) -> None:
         """Empty it; all mail counts as departed until its account is there again. Raises ``DaemonFailed``."""
         with self._applying:

@@ -23,6 +23,7 @@ class MemoryTable:
         self.held: dict[str, Value] = {}
         self.revision = 0
         self.broken = ""
+        self.completed = False
 
     def position(self) -> int:
         """Return the revision."""
@@ -45,6 +46,10 @@ class MemoryTable:
     def rows(self) -> Iterator[tuple[str, Value]]:
         """Yield the rows."""
         yield from list(self.held.items())
+
+    def complete(self) -> None:
+        """Note it."""
+        self.completed = True
 
     def clear(self) -> None:
         """Forget everything."""

@@ -1,6 +1,6 @@
-"""Postfix on MX and backup MX hosts; see the README in this folder."""
+"""Postfix: the daemon of the MX hosts and of the backup MX. SMTP from the world, LMTP to the homes."""
 
 from roost.drivers.postfix.driver import Postfix
-from roost.drivers.postfix.place import Place
+from roost.drivers.postfix.layout import Layout
 
-__all__ = ["Place", "Postfix"]
+__all__ = ["Layout", "Postfix"]
