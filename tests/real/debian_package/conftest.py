@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,27 +30,46 @@ class Package:
         return PYTHONS[self.release]
 
 
-def build(release: str) -> Path:
-    """Build the package of a release and return its path."""
-    done = subprocess.run([CHECKOUT / "packaging/build-deb", release], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.splitlines()[-1])
+@dataclass(frozen=True)
+class Sources:
+    """A checkout that holds still while it is built from."""
+
+    path: Path
+
+    def build(self, release: str) -> Path:
+        """Build the package of a release and return its path."""
+        argv = [self.path / "packaging/build-deb", release]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return Path(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    """A copy of this checkout: somebody may be working in it."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for part in ("src", "packaging"):
+        shutil.copytree(CHECKOUT / part, copy / part)
+    for name in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(CHECKOUT / name, copy)
+    (copy / ".venv").symlink_to(CHECKOUT / ".venv")
+    return Sources(copy)
 
 
 @pytest.fixture(scope="session", params=list(PYTHONS))
-def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Package:
+def package(request: pytest.FixtureRequest, sources: Sources, tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The package, of each release in turn."""
     tree = tmp_path_factory.mktemp(request.param) / "tree"
-    path = build(request.param)
+    path = sources.build(request.param)
     subprocess.run(["dpkg-deb", "--raw-extract", path, tree], check=True)
     return Package(request.param, path, tree)
 
 
 @pytest.fixture(scope="session")
-def package_of_host() -> Path:
+def package_of_host(sources: Sources) -> Path:
     """The package for the release of this machine."""
     lines = Path("/etc/os-release").read_text().splitlines()
-    return build(dict(line.split("=", 1) for line in lines if "=" in line)["VERSION_CODENAME"])
+    return sources.build(dict(line.split("=", 1) for line in lines if "=" in line)["VERSION_CODENAME"])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from .conftest import CHECKOUT, Package, build
+from .conftest import CHECKOUT, Package, Sources
 
 _ELF_MACHINES = {"amd64": 62, "arm64": 183}
 
@@ -32,10 +32,10 @@ def test_it_is_for_its_release(package: Package) -> None:
     assert f"python3 (>= 3.{minor}), python3 (<< 3.{minor + 1})" in _field(package, "Depends")
 
 
-def test_the_same_commit_gives_the_same_bytes(package: Package) -> None:
+def test_the_same_commit_gives_the_same_bytes(package: Package, sources: Sources) -> None:
     """A second build differs in nothing."""
     before = hashlib.sha256(package.path.read_bytes()).hexdigest()
-    assert hashlib.sha256(build(package.release).read_bytes()).hexdigest() == before
+    assert hashlib.sha256(sources.build(package.release).read_bytes()).hexdigest() == before
 
 
 def test_machine_code_fits_python_and_processor(package: Package) -> None:
@@ -51,9 +51,9 @@ def test_machine_code_fits_python_and_processor(package: Package) -> None:
             assert tag in path.name
 
 
-def test_nothing_tells_where_it_was_built(package: Package) -> None:
+def test_nothing_tells_where_it_was_built(package: Package, sources: Sources) -> None:
     """No path of this checkout or cache, no package index, nothing compiled, hidden, or of an installer."""
-    places = {str(CHECKOUT), os.environ.get("ROOST_LAB_CACHE", "/var/cache/roost-lab") + "/deps"}
+    places = {str(CHECKOUT), str(sources.path), os.environ.get("ROOST_LAB_CACHE", "/var/cache/roost-lab") + "/deps"}
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "UV_INDEX_URL", "UV_DEFAULT_INDEX"):
         places |= set(os.environ.get(name, "").split())
     pattern = re.compile(b"|".join(re.escape(place.encode()) for place in sorted(places)))
@@ -65,9 +65,9 @@ def test_nothing_tells_where_it_was_built(package: Package) -> None:
         assert not any(part.startswith(".") for part in path.relative_to(package.tree).parts), path
 
 
-def test_it_holds_the_code_of_the_checkout(package: Package) -> None:
+def test_it_holds_the_code_of_the_checkout(package: Package, sources: Sources) -> None:
     """Every file of src/roost, templates and migrations included."""
-    source, packed = CHECKOUT / "src/roost", package.tree / "opt/roost/lib/roost"
+    source, packed = sources.path / "src/roost", package.tree / "opt/roost/lib/roost"
     for path in source.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             assert (packed / path.relative_to(source)).read_bytes() == path.read_bytes(), path
