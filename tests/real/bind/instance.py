@@ -17,13 +17,19 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import dns.message
+import dns.query
+import dns.rcode
+
 from roost.domain.cluster import Policy, Role
 from roost.domain.desired import MailDomain, NodeSettings, Peer
 from roost.drivers.bind import Bind, Place
 from roost.host.machine import Machine
+from roost.ports.driver import TableStore
 from roost.ports.host import Facts, Ran
 
 CHROOT = os.environ.get("ROOST_TEST_CHROOT", "")
+STRANGER = "127.0.0.5"
 FACTS = Facts(13, {"bind": "9.20.0"})
 
 
@@ -165,6 +171,7 @@ class Server:
             control_port=control,
         )
         self.folder = folder
+        self.address = address
         self.host = LocalHost()
         self.services = NamedService(self.place, folder)
         self.driver = Bind(self.place)
@@ -183,6 +190,29 @@ class Server:
         self.driver.check(self.host)
         self.driver.activate(self.host, self.services, frozenset(changed))
         self.driver.alive(self.host, self.services)
+
+    def table(self, wanted: NodeSettings) -> TableStore:
+        """Return the table of names, opened anew as after a change of settings."""
+        (table,) = self.driver.tables(wanted, self.host)
+        return table
+
+    def ask(self, name: str, kind: str = "A") -> dns.message.Message:
+        """Ask as the world does: from an address that is not the agent's."""
+        query = dns.message.make_query(name, kind, flags=0)
+        return dns.query.udp(query, self.address, timeout=5, port=self.place.port, source=STRANGER)
+
+    def said(self, name: str, kind: str = "A") -> list[str]:
+        """Return the code, then every record of the answer as text."""
+        answer = self.ask(name, kind)
+        return [
+            dns.rcode.to_text(answer.rcode()),
+            *sorted(f"{rrset.name} {rrset.ttl} {rdata.to_text()}" for rrset in answer.answer for rdata in rrset),
+        ]
+
+    def by_hand(self, *lines: str, key: str = "") -> Ran:
+        """Give lines to nsupdate(1), with the agent's own key unless another file is named."""
+        script = "\n".join((f"server 127.0.0.1 {self.place.local_port}", *lines, "send", ""))
+        return self.host.run(["nsupdate", "-k", key or self.place.local_key], stdin=script, check=False)
 
     def open(self, wanted: NodeSettings) -> None:
         """Do what the agent does every few seconds until the world may ask."""

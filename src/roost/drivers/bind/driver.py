@@ -20,7 +20,8 @@ from roost.ports.host import Facts, File, Host, Services
 
 _APEXES_PER_TICK = 50
 _TICKS_AT_REST = 3
-"""After how many ticks without a new revision a loaded table counts as complete, and the world may ask."""
+"""After how many ticks without a new revision a table counts as loaded, though the settings are newer: what changed
+last may have been a setting that gives no row."""
 
 
 class Bind:
@@ -59,7 +60,7 @@ class Bind:
     def activate(self, host: Host, services: Services, changed: frozenset[str]) -> None:
         """Run named with these files and zones; begin damaged zones anew; bring every apex to the settings."""
         place, link = self._place, Link(host, self._place)
-        lost = self._prepare(host)
+        self._prepare(host)
         served = self._served(host)
         if place.drop_in in changed:
             host.run(["systemctl", "daemon-reload"])
@@ -71,23 +72,20 @@ class Bind:
             link.rndc("reconfig")
         broken = zones.settle(link, served)
         if broken:
-            zones.heal(host, link, place, broken)
-            zones.close(host, link, place)
-        if broken or lost:
-            zones.distrust(link, served[0])
+            zones.heal(host, link, place, served[0], broken)
         zones.retire(host, place, served)
         apex = zones.apex_of(host, place)
         for zone in served:
             zones.bring_apex(link, zone, apex)
 
-    def _prepare(self, host: Host) -> frozenset[str]:
+    def _prepare(self, host: Host) -> None:
         file = host.read(self._place.conf)
         conf = file.content if file else ""
         served = render.zones_in(conf)
         if not served:
             raise DaemonFailed(f"{self._place.conf} is not ours: it names no zone.")
         keys.ensure(host, self._place, render.transfer_key_in(conf))
-        return zones.prepare(host, self._place, served)
+        zones.prepare(host, self._place, served)
 
     def _served(self, host: Host) -> tuple[str, ...]:
         file = host.read(self._place.conf)
@@ -120,11 +118,14 @@ class Bind:
             self._next_apex = (self._next_apex + 1) % len(served)
             zones.bring_apex(link, served[self._next_apex], apex)
         if not zones.is_open(host, self._place):
-            self._open_when_loaded(host, link, served[0])
+            self._open_when_loaded(host, link, settings)
 
-    def _open_when_loaded(self, host: Host, link: Link, cluster_zone: str) -> None:
-        revision = zones.revision_text(link, cluster_zone)
+    def _open_when_loaded(self, host: Host, link: Link, settings: NodeSettings) -> None:
+        """Let the world ask once the rows are there: as new as the settings, or nothing new for some ticks."""
+        revision = zones.revision_text(link, settings.cluster_domain)
         self._seen_times = self._seen_times + 1 if revision == self._seen_revision else 0
         self._seen_revision = revision
-        if revision not in ("", "0") and self._seen_times >= _TICKS_AT_REST:
+        if revision in ("", "0"):
+            return
+        if int(revision) >= settings.revision or self._seen_times >= _TICKS_AT_REST:
             zones.open_(host, link, self._place)

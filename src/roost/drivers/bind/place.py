@@ -33,6 +33,9 @@ class Place:
     """Port on loopback for the agent: 53 there is the resolver's. Below 1024, so that no user can take it."""
 
     control_port: int = 953
+    notify_port: int = 53
+    """Port on which foreign secondaries hear that a zone has changed."""
+
     unit: str = "named"
 
     @property
@@ -72,7 +75,7 @@ class Place:
 
     @property
     def made(self) -> str:
-        """Return the path of the list of zones that were made: one of them without its file was lost."""
+        """Return the path of the list of zones that were made: the file of another is a leftover, if there is one."""
         return f"{self.zones}/made"
 
     @property

@@ -20,6 +20,7 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import dns.rrset
 import dns.tsig
 import dns.update
 
@@ -88,14 +89,14 @@ class Update(dns.update.UpdateMessage):
         unsigned = struct.pack("!HHHHHH", self.id, self.flags, *counts, 0) + body
         if self.tsig is None:
             return unsigned
-        signature, _ctx = dns.tsig.sign(unsigned, self.keyring, self.tsig[0], int(time.time()))
-        owner = self.tsig.name
-        self.tsig.clear()
-        self.tsig.add(signature)
+        sign: Any = dns.tsig.sign  # the library gives it no types
+        signature, _context = sign(unsigned, self.keyring, self.tsig[0], int(time.time()))
+        # The library checks the answer's signature against that of the question, which it looks for here.
+        self.tsig = dns.rrset.from_rdata(self.tsig.name, 0, signature)
         data = signature.to_wire()
         head = struct.pack("!HHHHHH", self.id, self.flags, *counts, 1)
         record = _RECORD.pack(dns.rdatatype.TSIG, CLASS_ANY, 0, len(data)) + data
-        return head + body + owner.to_wire() + record
+        return b"".join((head, body, self.tsig.name.to_wire() or b"", record))
 
 
 @functools.lru_cache(maxsize=4096)

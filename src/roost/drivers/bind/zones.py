@@ -89,22 +89,21 @@ def soa_with(apex: Apex, origin: dns.name.Name, serial: int) -> dns.rrset.RRset:
     return dns.rrset.from_text(origin, apex.ttl, "IN", "SOA", text)
 
 
-def prepare(host: Host, place: Place, zones: Sequence[str]) -> frozenset[str]:
-    """Make the files of zones that are new, before named sees them; return the zones that were there and are lost.
+def prepare(host: Host, place: Place, zones: Sequence[str]) -> None:
+    """Make the files of zones that are new, before named sees them.
 
-    A file left over from an earlier life of a zone is set aside, since nobody kept it up to date.
+    A file left over from an earlier life of a zone is set aside, since nobody kept it up to date. One that was made
+    and is gone stays gone here: named cannot load the zone, and so it is healed as a damaged one is.
     """
     made = _read_made(host, place)
-    lost = frozenset(zone for zone in zones if zone in made and not Path(place.zone_file(zone)).exists())
-    new = [zone for zone in zones if zone in lost or zone not in made]
-    if host.read(place.asking) is None or zones[0] in new or lost:
+    new = [zone for zone in zones if zone not in made]
+    if host.read(place.asking) is None or zones[0] in new:
         _write_asking(host, place, _CLOSED)
     for zone in new:
         set_aside(place, zone, "old")
         seed(host, place, zone, 1)
     if new:
         _write_made(host, place, made.union(zones))
-    return lost
 
 
 def seed(host: Host, place: Place, zone: str, serial: int) -> None:
@@ -165,9 +164,18 @@ def settle(link: Link, zones: Sequence[str]) -> tuple[str, ...]:
         time.sleep(_POLL_SECONDS)
 
 
-def heal(host: Host, link: Link, place: Place, broken: Iterable[str]) -> None:
-    """Set damaged zones aside and begin them anew, empty; raises ``DaemonFailed`` where even that does not load."""
-    names = tuple(broken)
+def heal(host: Host, link: Link, place: Place, cluster_zone: str, broken: Iterable[str]) -> None:
+    """Set damaged zones aside and begin them anew, empty; raises ``DaemonFailed`` where even that does not load.
+
+    Before anything else the table's position is set to 0, so that every row is fed again wherever this is cut off;
+    an emptied cluster's zone has that position by itself, and so is the first.
+    """
+    close(host, link, place)
+    names = sorted(broken, key=lambda zone: zone != cluster_zone)
+    if cluster_zone not in names:
+        message = dns.update.UpdateMessage(cluster_zone)
+        message.replace(REVISION_LABEL, 0, "TXT", '"0"')
+        link.update(cluster_zone, message)
     for zone in names:
         serial = _serial_on_disk(place, zone) + _SERIAL_GAP
         set_aside(place, zone, "damaged")
@@ -176,13 +184,6 @@ def heal(host: Host, link: Link, place: Place, broken: Iterable[str]) -> None:
     still = settle(link, names)
     if still:
         raise DaemonFailed(f"BIND cannot load the zone {still[0]}, not even an empty one: see its log.")
-
-
-def distrust(link: Link, cluster_zone: str) -> None:
-    """Set the table's position to 0, so that every row is fed again."""
-    message = dns.update.UpdateMessage(cluster_zone)
-    message.replace(REVISION_LABEL, 0, "TXT", '"0"')
-    link.update(cluster_zone, message)
 
 
 def empty(host: Host, link: Link, place: Place, zones: Sequence[str]) -> None:
