@@ -81,6 +81,15 @@ class Follower:
                 more = self.step(view, limit)
         return self.rows
 
+    def resync(self, view: Reader) -> None:
+        """Compare digests and take the buckets that differ, as after a restore."""
+        theirs = view.digests(self.table, self.scope)
+        for bucket, pair in enumerate(digests(self.rows)):
+            if pair != theirs[bucket]:
+                self.rows = {key: value for key, value in self.rows.items() if bucket_of(key) != bucket}
+                self.rows.update(view.bucket(self.table, self.scope, bucket))
+        self.position = view.head(self.table, self.scope)
+
 
 def followers_of(nodes: Iterable[Node]) -> list[Follower]:
     """Return one follower for each feed that any of the nodes follows."""
