@@ -1,4 +1,8 @@
-"""The driver of Postfix: implements ``roost.ports.driver.Driver`` for MX and backup MX hosts."""
+"""The driver of Postfix on MX hosts and backup MX: implements ``roost.ports.driver.Driver``.
+
+A changed file means a reload, which ends no session. ``master.cf`` changes only with a new release of Roost, or
+when an administrator's own Postfix is taken over: then a restart, since a reload does not move listening sockets.
+"""
 
 from __future__ import annotations
 
@@ -8,92 +12,124 @@ from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed
 from roost.drivers.postfix import render
-from roost.drivers.postfix.place import Place
+from roost.drivers.postfix.layout import Layout
+from roost.drivers.postfix.mapfile import require_liblmdb
 from roost.drivers.postfix.recipients import Recipients
-from roost.drivers.postfix.returning import Returning
+from roost.drivers.postfix.watch import Target, Watch
 from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
 
-_TRIES = 3  # a busy host may be late with its greeting once
+_UNIT = "postfix.service"
+"""In Debian 12 it is only the handle of ``postfix@-.service`` and always active, so ``alive`` trusts the greeting."""
+
+_NOBODY = "roost-probe@invalid"  # RFC 2606: no recipient can have it
+_NOT_FOUND = 1
 
 
 class Postfix:
-    """``probe(address, port)`` returns the first line that a server says, '' where it says none in time."""
+    """One MX's Postfix.
+
+    ``probe(address, port)`` returns the first line that a server says, '' where it says none
+    (``roost.host.probe.greeting``).
+    """
 
     name = "postfix"
     roles = frozenset({Role.MX, Role.BACKUP_MX})
     waits_for_table: Table | None = Table.RECIPIENTS
 
-    def __init__(self, probe: Callable[[str, int], str], place: Place | None = None) -> None:
+    def __init__(self, probe: Callable[[str, int], str], layout: Layout | None = None) -> None:
         self._probe = probe
-        self._place = place or Place()
-        self._recipients: Recipients | None = None
-        self._returning = Returning(self._place, probe)
+        self._layout = layout or Layout()
+        self._recipients = Recipients(self._layout)
+        self._watch = Watch(probe)
 
     def packages(self) -> tuple[str, ...]:
-        """Return Debian's packages."""
+        """Return Debian's packages; the second has the tables in LMDB."""
         return ("postfix", "postfix-lmdb")
 
     def render(self, settings: NodeSettings, facts: Facts) -> tuple[File, ...]:
-        """Return the files; see ``render.py``."""
-        return render.render(settings, facts, self._place)
+        """Return Postfix's files; see ``render.py``."""
+        return render.render(settings, facts, self._layout)
 
     def folders(self) -> tuple[tuple[str, int, str], ...]:
-        """Return the folder of the tables."""
-        return ((self._place.tables, 0o755, "root:root"),)
+        """Return the folder of the tables: all may read it, since Postfix's processes have several users."""
+        return ((self._layout.maps, 0o755, "root:root"),)
 
     def check(self, host: Host) -> None:
-        """Ask postfix(1) and postconf(1); a warning fails too, since it is about something that we have written."""
-        for argv in (["postfix", "-c", self._place.etc, "check"], ["postconf", "-c", self._place.etc, "-n"]):
-            ran = host.run(argv, check=False)
+        """Have Postfix read the files; a warning of ``postconf`` or ``postmap`` counts as a failure."""
+        require_liblmdb()
+        where = self._layout
+        for show in ("-n", "-M"):
+            ran = host.run(["postconf", "-c", where.config, show], check=False)
             if ran.code != 0 or ran.err.strip():
-                raise DaemonFailed(f"{argv[0]}: {ran.err.strip() or ran.out.strip()[-500:] or ran.code}")
+                raise DaemonFailed(f"postconf: {ran.err.strip() or ran.code}")
+        for kind, path in (
+            ("texthash", where.domains),
+            ("texthash", where.waiting),
+            ("regexp", where.replies),
+            ("regexp", where.commands),
+        ):
+            self._ask_table(host, f"{kind}:{path}")
+        # Its warnings are about files of the distribution, which are not ours to judge.
+        ran = host.run(["postfix", "-c", where.config, "check"], check=False)
+        if ran.code != 0:
+            raise DaemonFailed(f"postfix check: {ran.err.strip() or ran.out.strip() or ran.code}")
 
     def activate(self, host: Host, services: Services, changed: frozenset[str]) -> None:
-        """Start, reload, or restart what does not answer. A changed master.cf is a restart: listeners may differ."""
+        """Start, reload, or restart what hangs. Missing tables are made by the agent's rows only."""
         del host
-        self._open()
-        unit = self._place.unit
-        if not services.is_active(unit):
-            services.enable(unit)
-        elif changed and self._place.master not in changed:
-            services.enable(unit)
-            services.reload(unit)
-        else:
-            services.enable(unit)
-            services.restart(unit)
+        active = services.is_active(_UNIT)
+        if changed or not active:
+            services.enable(_UNIT)
+        if not active:
+            return
+        if self._layout.master in changed or not self._greeting().startswith("220 "):
+            services.restart(_UNIT)
+        elif changed:
+            services.reload(_UNIT)
 
     def alive(self, host: Host, services: Services) -> None:
-        """Raise unless Postfix runs and greets."""
-        del host
-        place = self._place
-        if not services.is_active(place.unit):
-            raise DaemonFailed(f"{place.unit} does not run.", remedy="See 'journalctl -u postfix*'.")
-        for _ in range(_TRIES):
-            line = self._probe(place.probe, place.port)
-            if line.startswith("220"):
-                return
-        raise DaemonFailed(f"Postfix says {line!r} on port {place.port} where a greeting was expected.")
+        """Raise ``DaemonFailed`` unless Postfix greets and its tables can be read."""
+        if not services.is_active(_UNIT):
+            raise DaemonFailed(f"{_UNIT} is not active.")
+        line = self._greeting()
+        if not line.startswith("220 "):
+            raise DaemonFailed(f"Postfix says {line!r} on port {self._layout.smtp} where a greeting was expected.")
+        for path in (self._layout.recipients, self._layout.hops, self._layout.refusals):
+            self._ask_table(host, f"lmdb:{path}")
 
     def stop(self, services: Services) -> None:
-        """Stop Postfix for good; queue and tables stay."""
-        services.disable(self._place.unit)
+        """Stop and disable Postfix; queue and tables stay."""
+        services.disable(_UNIT)
 
     def tables(self, settings: NodeSettings, host: Host) -> tuple[TableStore, ...]:
         """Return the table ``recipients``."""
         del settings, host
-        return (self._open(),)
-
-    def _open(self) -> Recipients:
-        if self._recipients is None:
-            self._recipients = Recipients(self._place)
-        return self._recipients
+        require_liblmdb()
+        return (self._recipients,)
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
-        """See whether a server for which mail waits is back; see ``returning.py``."""
-        self._returning.look(host, self._servers(settings))
+        """Flush the queue where a server that mail waits for has come back."""
+        self._recipients.settle()
+        if self._watch.look(self._next_hops(settings)):
+            # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).
+            host.run(["postqueue", "-c", self._layout.config, "-f"], check=False)
 
-    def _servers(self, settings: NodeSettings) -> list[tuple[str, int]]:
-        if Role.BACKUP_MX in settings.roles:
-            return [(peer.addresses[0], self._place.port) for peer in settings.having(Role.MX)]
-        return [(peer.addresses[0], self._place.home_port) for peer in settings.having(Role.STORAGE)]
+    def close(self) -> None:
+        """Let go of the tables' files."""
+        self._recipients.close()
+
+    def _next_hops(self, settings: NodeSettings) -> list[Target]:
+        backup = Role.BACKUP_MX in settings.roles
+        peers = settings.having(Role.MX if backup else Role.STORAGE)
+        port = self._layout.smtp if backup else self._layout.lmtp
+        return [(peer.addresses[0], port) for peer in peers if peer.addresses]
+
+    def _greeting(self) -> str:
+        return self._probe(self._layout.probe, self._layout.smtp)
+
+    def _ask_table(self, host: Host, table: str) -> None:
+        """Raise ``DaemonFailed`` unless Postfix can read the table, which cannot hold what is asked for."""
+        ran = host.run(["postmap", "-c", self._layout.config, "-q", _NOBODY, table], check=False)
+        if ran.code != _NOT_FOUND or ran.err.strip():
+            raise DaemonFailed(f"Postfix cannot read {table}: {ran.err.strip() or ran.out.strip() or ran.code}")

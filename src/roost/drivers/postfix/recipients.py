@@ -10,7 +10,7 @@ are written in this order:
 3. what was left behind goes; the notes go with the next batch.
 
 Cut off before the end of 2, the position is the old one and the batch comes again. Cut off in 3, the notes say
-what is still to do: every batch and the opening begin with them. One changed row costs two commits, one that goes
+what is still to do: every batch and every tick begin with them. One changed row costs two commits, one that goes
 two as well, whatever the number of rows.
 """
 
@@ -18,24 +18,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from contextlib import suppress
 
 from roost.domain.desired import Table, Value
 from roost.domain.errors import DaemonFailed
-from roost.drivers.postfix.entries import OURS, Entry, entry_of, hostname_in, owner_key, value_of
+from roost.drivers.postfix.entries import Entry, entry_of, hostname_in, owner_key
 from roost.drivers.postfix.layout import Layout
-from roost.drivers.postfix.mapfile import MapFile, Transaction, text
+from roost.drivers.postfix.mapfile import MapFile, NoFile, Transaction, text
+from roost.drivers.postfix.rows import BEGUN, LEFT, REVISION, Files, find_strange, rows
 from roost.ports.driver import Batch
 
-_REVISION = f"{OURS}revision"
-_BEGUN = f"{OURS}begun"
-"""In the two other files: that they belong to the aliases. One that was lost and made anew does not have it."""
-
-_LEFT = f"{OURS}left "
-"""Begins a note: the address follows; its value is the hostname that was left behind, or ''."""
-
-_STRANGE = "!"
 _ROW_BYTES = 64
+"""About what LMDB needs for a row besides key and value."""
 
 
 class Recipients:
@@ -43,9 +37,8 @@ class Recipients:
 
     def __init__(self, layout: Layout) -> None:
         self._port = layout.lmtp
-        self._aliases = MapFile(layout.recipients)
-        self._hops = MapFile(layout.hops)
-        self._refusals = MapFile(layout.refusals)
+        self._files = Files(MapFile(layout.recipients), MapFile(layout.hops), MapFile(layout.refusals))
+        self._aliases, self._hops, self._refusals = self._files
         self._applying = threading.Lock()
 
     @property
@@ -53,33 +46,33 @@ class Recipients:
         """Return ``recipients``."""
         return Table.RECIPIENTS
 
-    def prepare(self) -> None:
-        """Make the files if they are missing, and finish what a crash has cut off; raises ``DaemonFailed``."""
-        with self._applying:
-            for file in self._files():
-                file.prepare()
+    def settle(self) -> None:
+        """Finish what a crash has cut off, if there are files; raises ``DaemonFailed``."""
+        with self._applying, suppress(NoFile):
             self._finish(self._notes())
 
     def close(self) -> None:
         """Let go of the files; Postfix still reads them."""
-        for file in self._files():
+        for file in self._files:
             file.close()
 
     def position(self) -> int:
-        """Return the revision; 0 where a file is new, was damaged or was lost."""
-        with self._aliases.read() as aliases:
-            revision = aliases.get(_REVISION) or ""
-        if not (revision.isascii() and revision.isdigit()):
+        """Return the revision; 0 where a file is missing, damaged, or was made anew."""
+        try:
+            with self._aliases.read() as aliases:
+                revision = aliases.get(REVISION) or ""
+            for file in (self._hops, self._refusals):
+                with file.read() as transaction:
+                    if transaction.get(BEGUN) is None:
+                        return 0
+        except NoFile:
             return 0
-        for file in (self._hops, self._refusals):
-            with file.read() as transaction:
-                if transaction.get(_BEGUN) is None:
-                    return 0
-        return int(revision)
+        return int(revision) if revision.isascii() and revision.isdigit() else 0
 
     def apply(self, batch: Batch) -> None:
         """Make the rows so, with the position; see the port and the order above."""
         with self._applying:
+            self._make()
             if batch.since is not None and self.position() not in (batch.since, batch.upto):
                 raise DaemonFailed(
                     f"The recipients are at revision {self.position()}; the batch begins at {batch.since}.",
@@ -94,36 +87,29 @@ class Recipients:
 
     def rows(self) -> Iterator[tuple[str, Value]]:
         """Yield every row; what has no canonical form under ``!``, the file and the key."""
-        for key, alias in self._aliases.items():
-            if key.startswith(OURS.encode()):
-                if not key.startswith((_REVISION.encode(), _LEFT.encode())):
-                    yield _strange(self._aliases, key, alias)
-                continue
-            address, to = text(key), text(alias)
-            if address is None or to is None or address.startswith(_STRANGE):
-                yield _strange(self._aliases, key, alias)
-                continue
-            yield address, value_of(to, self._hop_of(address, to), self._refusal_of(address), self._port)
-        yield from self._orphans()
-
-    def complete(self) -> None:
-        """Do nothing: Postfix is not started before (``waits_for_table``)."""
+        return rows(self._files, self._port)
 
     def clear(self) -> None:
         """Empty it, the aliases first: what they accept must have a next hop."""
         with self._applying:
-            for file in self._files():
+            self._make()
+            for file in self._files:
                 file.empty()
 
-    def _files(self) -> tuple[MapFile, MapFile, MapFile]:
-        return (self._aliases, self._hops, self._refusals)
+    def complete(self) -> None:
+        """See that there are files, also where there is no recipient; the agent lets Postfix run from now on."""
+        with self._applying:
+            self._make()
 
-    # Writing
+    def _make(self) -> None:
+        # The aliases come last: what they accept must have a next hop.
+        for file in (self._hops, self._refusals, self._aliases):
+            file.make()
 
     def _lead(self, entries: dict[str, Entry], *, begin: bool) -> None:
         """Step 1: write next hops and refusals, each file only where something differs."""
-        hops: dict[str, str] = {_BEGUN: "1"} if begin else {}
-        refusals: dict[str, str | None] = {_BEGUN: "1"} if begin else {}
+        hops: dict[str, str] = {BEGUN: "1"} if begin else {}
+        refusals: dict[str, str | None] = {BEGUN: "1"} if begin else {}
         for key, entry in entries.items():
             refusals[key] = entry.refusal or None
             if entry.hop:
@@ -138,31 +124,31 @@ class Recipients:
         size = sum(len(key) + len(entry.alias) + _ROW_BYTES for key, entry in entries.items())
         with self._aliases.write(size) as aliases:
             for address in done:
-                aliases.delete(_LEFT + address)
+                aliases.delete(LEFT + address)
             for key, entry in entries.items():
                 old = aliases.get(key)
                 if old == entry.alias:
                     continue
                 if old is not None and hostname_in(old) not in ("", entry.hostname):
-                    aliases.put(_LEFT + key, hostname_in(old))
+                    aliases.put(LEFT + key, hostname_in(old))
                     left.add(key)
                 aliases.put(key, entry.alias)
             for key in gone:
-                aliases.put(_LEFT + key, hostname_in(aliases.get(key) or ""))
+                aliases.put(LEFT + key, hostname_in(aliases.get(key) or ""))
                 aliases.delete(key)
                 left.add(key)
             if batch.since is not None:
-                aliases.put(_REVISION, str(batch.upto))
+                aliases.put(REVISION, str(batch.upto))
         return left
 
     def _notes(self) -> set[str]:
         """Return the addresses that have a note."""
-        start, found = _LEFT.encode(), set()
+        start, found = LEFT.encode(), set()
         with self._aliases.read() as aliases:
             cursor = aliases.inner.cursor()
             there = cursor.set_range(start)
-            while there and cursor.key().startswith(start):
-                found.add((text(cursor.key()) or "").removeprefix(_LEFT))
+            while there and bytes(cursor.key()).startswith(start):
+                found.add((text(cursor.key()) or "").removeprefix(LEFT))
                 there = cursor.next()
         return found
 
@@ -175,7 +161,7 @@ class Recipients:
         with self._aliases.read() as aliases, self._hops.read() as known:
             for address in addresses:
                 now = aliases.get(address)
-                hostname = aliases.get(_LEFT + address) or ""
+                hostname = aliases.get(LEFT + address) or ""
                 if now is None:
                     refusals[address] = None
                 elif hostname == hostname_in(now):
@@ -187,49 +173,13 @@ class Recipients:
 
     def _remove_strange(self, key: str) -> bool:
         """Remove what ``rows`` yields under this key; False where it is not such a key."""
-        for file in self._files():
-            prefix = _strange_prefix(file)
-            if key.startswith(prefix):
-                with file.write(0) as transaction:
-                    transaction.inner.delete(unquote_to_bytes(key.removeprefix(prefix)))
-                return True
-        return False
-
-    # Reading
-
-    def _hop_of(self, address: str, alias: str) -> str:
-        hostname = hostname_in(alias)
-        if not hostname:
-            return ""
-        with self._hops.read() as hops:
-            if hops.get(owner_key(hostname)) != address:
-                return ""
-            return hops.get(hostname) or "missing"
-
-    def _refusal_of(self, address: str) -> str:
-        with self._refusals.read() as refusals:
-            return refusals.get(address) or ""
-
-    def _orphans(self) -> Iterator[tuple[str, Value]]:
-        """Yield what stands in the other files and belongs to no row."""
-        for key, value in self._hops.items():
-            name = text(key)
-            if name == _BEGUN:
-                continue
-            hostname = (name or "").removeprefix(OURS)
-            with self._hops.read() as hops, self._aliases.read() as aliases:
-                owner = hops.get(owner_key(hostname))
-                fine = owner is not None and hostname_in(aliases.get(owner) or "") == hostname
-            if not fine:
-                yield _strange(self._hops, key, value)
-        for key, value in self._refusals.items():
-            name = text(key)
-            if name == _BEGUN:
-                continue
-            with self._aliases.read() as aliases:
-                fine = name is not None and aliases.get(name) is not None
-            if not fine:
-                yield _strange(self._refusals, key, value)
+        found = find_strange(self._files, key)
+        if found is None:
+            return False
+        file, name = found
+        with file.write(0) as transaction:
+            transaction.inner.delete(name)
+        return True
 
 
 def _write(file: MapFile, wanted: dict[str, str] | dict[str, str | None]) -> None:
@@ -249,11 +199,3 @@ def _set(transaction: Transaction, key: str, value: str | None) -> None:
         transaction.delete(key)
     else:
         transaction.put(key, value)
-
-
-def _strange_prefix(file: MapFile) -> str:
-    return f"{_STRANGE}{file.path.stem}/"
-
-
-def _strange(file: MapFile, key: bytes, value: bytes) -> tuple[str, Value]:
-    return _strange_prefix(file) + quote_from_bytes(key, safe="@"), {"value": quote_from_bytes(value, safe="@:[] ")}
