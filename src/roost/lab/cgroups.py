@@ -123,7 +123,11 @@ class Group:
             raise FaultUnavailable("This host has no control group with a CPU quota.")
 
     def remove(self) -> None:
-        """Remove the groups; they must be empty of processes."""
+        """Remove the groups; they must be empty of processes.
+
+        To be done after each kill: a boot in the same groups would inherit a freeze, and recent kernels kill what is
+        put directly (clone3, CLONE_INTO_CGROUP) into a group that was killed before.
+        """
         for top in _everywhere(self._relative):
             _remove_tree(top)
 
@@ -162,6 +166,16 @@ def _everywhere(relative: Path) -> list[Path]:
 
 
 def _remove_tree(top: Path) -> None:
-    for directory in sorted(top.rglob("*/"), key=lambda path: len(path.parts), reverse=True):
-        directory.rmdir()
-    top.rmdir()
+    inner_first = sorted(top.rglob("*/"), key=lambda path: len(path.parts), reverse=True)
+    for directory in (*inner_first, top):
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                directory.rmdir()
+                break
+            except FileNotFoundError:
+                break
+            except OSError:  # busy: the kernel is still putting the last process away
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)

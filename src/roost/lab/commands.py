@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Literal
 
@@ -43,6 +46,21 @@ class _Lines:
         self._last = text
 
 
+@contextmanager
+def _orderly() -> Iterator[None]:
+    """Take a hang-up or a polite kill as Ctrl-C is taken: what was begun is put away."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @app.command
 def start(*, release: Release = "trixie", bare: bool = False, name: str = _DEFAULT) -> None:
     """Boot the machines of the default lab, without making a cluster of them.
@@ -61,7 +79,7 @@ def start(*, release: Release = "trixie", bare: bool = False, name: str = _DEFAU
     machines = default_topology(release=release)
     if bare:
         machines = tuple(replace(m, flavour="bare") if m.flavour == "roost" else m for m in machines)
-    with _Lines() as lines:
+    with _orderly(), _Lines() as lines:
         Lab(name).start(machines, progress=lines)
     status(name=name)
 
@@ -218,7 +236,7 @@ def images(*releases: Release) -> None:
     from roost.lab.preflight import preflight  # noqa: PLC0415
 
     preflight()
-    with _Lines() as lines:
+    with _orderly(), _Lines() as lines:
         for release in releases or RELEASES:
             Images(release, lines).ensure(["roost", "plain", "bare"])
 
@@ -250,5 +268,6 @@ def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False
     """
     from roost.lab.tour import walk  # noqa: PLC0415
 
-    walk(release=release, mixed=mixed, stop=stop, name=name)
+    with _orderly():
+        walk(release=release, mixed=mixed, stop=stop, name=name)
     sys.stdout.flush()

@@ -19,7 +19,6 @@ journal would only cost time. No promise about real power cuts follows from that
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,16 +82,6 @@ class Disk:
         if lost.is_dir():
             lost.rmdir()
         return place
-
-    def unmount(self) -> None:
-        """Unmount everything that is mounted below this machine's directory; what is not mounted is fine."""
-        for place in reversed(mounts_below(self.directory)):
-            unmount(place)
-
-    def destroy(self) -> None:
-        """Unmount, and forget all that the machine ever wrote."""
-        self.unmount()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _ballast(self, path: str) -> Path:
         """The ballast of the volume that holds ``path`` (a path inside the machine)."""

@@ -5,13 +5,14 @@
     /run/roost-lab/<lab>/       what it is (roost.lab.state); gone after a reboot of the host, as the lab is
     /var/lib/roost-lab/<lab>/   the machines' disks
 
-Starting first removes whatever an earlier lab of this name has left: one that was cut off while it started, whose
-owner has died, or that the host has forgotten by rebooting. A lab that runs and belongs to somebody alive, or to
-nobody in particular (``roost lab start``), is left alone.
+Starting first removes what earlier labs have left: those that were cut off while they started and those whose owner
+has died, whatever their names; and of its own name also what the host has forgotten by rebooting. A lab that runs
+and belongs to somebody alive, or to nobody in particular (``roost lab start``), is left alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
@@ -28,7 +29,7 @@ from roost.lab.errors import LabBusy, NoLab
 from roost.lab.images import Images
 from roost.lab.leftovers import DISKS, RUN
 from roost.lab.machine import Machine
-from roost.lab.network import Network, Port
+from roost.lab.network import Network
 from roost.lab.preflight import preflight
 from roost.lab.process import myself
 from roost.lab.state import Faults, LabState, kind_of, load, locked, save
@@ -79,7 +80,7 @@ class Lab:
 
     def _machines(self) -> dict[str, Machine]:
         state = load(self._run)
-        if state is None or state.phase != "up" or state.abandoned():
+        if state is None or not state.alive():
             raise NoLab(f"No lab {self.name!r} is running.", remedy="Start it: scripts/lab start.")
         # The same objects as long as it is the same lab: they hold the processes that they have started.
         if self._known is None or self._known[0] != state:
@@ -120,6 +121,7 @@ class Lab:
         """
         preflight()
         self._refuse_if_alive()
+        _clear_leftovers()
         specs = tuple(machines or default_topology())
         # Before the lock: this can take minutes, and who wants to stop the lab should not wait for it.
         layers, binds = self._layers(specs, progress)
@@ -135,16 +137,18 @@ class Lab:
                 disk=disk,
                 disk_mib=disk_mib,
             )
+            made = self._made(state)
             try:
                 save(self._run, state)
-                self._network.up([Port(spec.short, spec.address) for spec in specs])
-                made = self._made(state)
+                self._network.up()
                 self._boot(list(made.values()), state, progress)
                 up = replace(state, phase="up")
                 save(self._run, up)
                 self._known = (up, made)
             except BaseException:
                 leftovers.clear(self.name)
+                for machine in made.values():
+                    machine.reap()
                 raise
 
     def _boot(self, machines: list[Machine], state: LabState, progress: Progress) -> None:
@@ -217,13 +221,24 @@ class Lab:
             return False
         with locked(self._run / "lock"):
             leftovers.clear(self.name, keep_disks=keep_disks)
+        for machine in self._known[1].values() if self._known else ():
+            machine.reap()
         self._known = None
         return True
 
     def _refuse_if_alive(self) -> None:
         state = load(self._run)
-        if state is not None and state.phase == "up" and not state.abandoned():
+        if state is not None and state.alive():
             raise LabBusy(f"A lab {self.name!r} is running.", remedy="Stop it: scripts/lab stop.")
+
+
+def _clear_leftovers() -> None:
+    """Remove every lab, of whatever name, that nobody can want any more."""
+    for folder in sorted(RUN.iterdir()) if RUN.is_dir() else []:
+        with contextlib.suppress(BlockingIOError), locked(folder / "lock", waiting=False):
+            state = load(folder)
+            if state is None or not state.alive():
+                leftovers.clear(folder.name)
 
 
 def labs() -> list[str]:

@@ -48,6 +48,10 @@ def nspawn_name(lab: str, short: str) -> str:
     return f"roost-{lab}.{short}"
 
 
+# Writes its standard input to $1 with the mode $2, never readable by more than that.
+_WRITE = 'mkdir -p -- "$(dirname -- "$1")" && rm -f -- "$1" && umask 077 && cat >"$1" && chmod "$2" "$1"'
+
+
 class Machine:
     """One machine. Made by :class:`roost.lab.lab.Lab`, not by hand."""
 
@@ -119,7 +123,8 @@ class Machine:
         if self.running:
             return 0.0
         began = time.monotonic()
-        self._reap()
+        self.reap()
+        self._network.plug(self.short, self.address)
         binds = self._prepare(self)
         groups = self._group.make()
         notify = self._run_dir / f"{self.short}.notify"
@@ -176,17 +181,25 @@ class Machine:
                 os.kill(leader.pid, _POWEROFF)
             deadline = time.monotonic() + timeout
             while self._group.populated() and time.monotonic() < deadline:
-                self._reap()
+                self.reap()
                 time.sleep(0.01)
         self.kill()
 
     def kill(self) -> None:
-        """Cut the power. What the processes had not handed to the kernel is lost; the disk stays as it was."""
-        self._group.kill()
-        self._reap()
-        self._leader_file.unlink(missing_ok=True)
+        """Cut the power. What the processes had not handed to the kernel is lost; the disk stays as it was.
 
-    def _reap(self) -> None:
+        The cable goes first, so that no kernel closes the connections of the dead in their name.
+        """
+        self._network.unplug(self.short)
+        self._group.kill()
+        self.reap()
+        self._group.remove()
+        self._leader_file.unlink(missing_ok=True)
+        if self._run_dir.exists():  # a machine that was frozen hard is off now, not hung
+            self._faults.remove_cut((self.short, EVERYBODY), frozen=True)
+
+    def reap(self) -> None:
+        """Take note of the end of what this process has started, as every parent must."""
         if self._child is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(0 if self._group.populated() else 5)
@@ -258,7 +271,7 @@ class Machine:
 
     def write(self, path: str, data: str | bytes, mode: int = 0o644) -> None:
         """Write a file of root's, and the directories above it. Works while the machine is off, too."""
-        self._files(["install", "-D", "-m", f"{mode:o}", "/dev/stdin", path], data)
+        self._files(["/bin/sh", "-c", _WRITE, "sh", path, f"{mode:o}"], data)
 
     def _files(self, argv: Sequence[str], data: str | bytes | None = None) -> Result:
         if self.running:
@@ -312,7 +325,11 @@ class Machine:
             self._faults.remove_cut((peer.short, self.short))
 
     def slow(self, kbit: int | None = None, delay_ms: int = 0) -> None:
-        """Give its cable ``kbit`` kilobit a second and a delay, each way; none of both makes it good again."""
+        """Give its cable ``kbit`` kilobit a second and a delay, each way; none of both makes it good again.
+
+        So does the next boot, for which the cable is a new one.
+        """
+        self._leader_or_down()
         self._network.slow(self.short, kbit, delay_ms)
 
     def fill(self, path: str = "/", leave_bytes: int = 0) -> int:
@@ -320,7 +337,8 @@ class Machine:
         return self._disk.fill(path, leave_bytes)
 
     def limit_cpu(self, percent: int | None) -> None:
-        """Let it use ``percent`` of one CPU at most (200: two of them); None lifts that."""
+        """Let it use ``percent`` of one CPU at most (200: two of them); None lifts that, and so does a boot."""
+        self._leader_or_down()
         self._group.cpu_quota(percent)
 
     def heal(self) -> None:
@@ -328,7 +346,8 @@ class Machine:
         self._faults.remove_cuts_of(self.short)
         if self.frozen:
             self._group.freeze(stopped=False)
-        self._network.slow(self.short, None, 0)
+        if self.running:
+            self._network.slow(self.short, None, 0)
         self._disk.empty()
         if self._group.unified.exists():
             self._group.cpu_quota(None)
@@ -376,12 +395,3 @@ class Machine:
         # The same machine of the same lab has the same identity at every start; no two machines share one.
         identity = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.{self.lab}.roost-lab").hex
         (etc / "machine-id").write_text(f"{identity}\n")
-
-    def destroy(self, *, keep_disk: bool = False) -> None:
-        """Take away all that is left of it, whatever state it is in."""
-        self.kill()
-        if keep_disk:
-            self._disk.unmount()
-        else:
-            self._disk.destroy()
-        self._group.remove()

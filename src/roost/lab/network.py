@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from roost.lab.errors import CommandFailed, FaultUnavailable
@@ -33,14 +33,6 @@ PREFIX_LENGTH = 24
 # A pair of short machine names; the second is "*" where a machine is cut off from all the others.
 Cut = tuple[str, str]
 EVERYBODY = "*"
-
-
-@dataclass(frozen=True)
-class Port:
-    """One machine's place on the network."""
-
-    short: str
-    address: str
 
 
 class Network:
@@ -55,20 +47,31 @@ class Network:
         """The name of a machine's network namespace."""
         return f"{self._prefix}{short}"
 
-    def up(self, ports: Iterable[Port]) -> None:
-        """Make the bridge and a port for every machine. What is left of an earlier network must be gone."""
-        ports = list(ports)
+    def up(self) -> None:
+        """Make the bridge. What is left of an earlier network must be gone."""
         call(["ip", "netns", "add", self._bridge])
-        for port in ports:
-            call(["ip", "netns", "add", self.namespace(port.short)])
-        bridge = ["link add br0 type bridge stp_state 0 forward_delay 0", "link set br0 up"]
-        for port in ports:
-            bridge.append(f"link add {port.short} type veth peer name eth0 netns {self.namespace(port.short)}")
-            bridge.append(f"link set {port.short} master br0 up")
-        self._batch(self._bridge, bridge)
-        for port in ports:
-            inside = ["link set lo up", f"addr add {port.address}/{PREFIX_LENGTH} dev eth0", "link set eth0 up"]
-            self._batch(self.namespace(port.short), inside)
+        self._batch(self._bridge, ["link add br0 type bridge stp_state 0 forward_delay 0", "link set br0 up"])
+
+    def plug(self, short: str, address: str) -> None:
+        """Give a machine a network stack and a cable, both new: a boot finds no socket or rule of the last one."""
+        self.unplug(short)
+        inside = self.namespace(short)
+        call(["ip", "netns", "add", inside])
+        # As a real machine has the same card after a boot, or its neighbours would look for the old one for a while.
+        card = "02:00:" + ":".join(f"{number:02x}" for number in IPv4Address(address).packed)
+        cable = [
+            f"link add {short} type veth peer name eth0 address {card} netns {inside}",
+            f"link set {short} master br0 up",
+        ]
+        self._batch(self._bridge, cable)
+        self._batch(inside, ["link set lo up", f"addr add {address}/{PREFIX_LENGTH} dev eth0", "link set eth0 up"])
+
+    def unplug(self, short: str) -> None:
+        """Take both away; not there is fine. Nothing that the machine's processes still send gets out."""
+        if (_NAMESPACES / self.namespace(short)).exists():
+            # The cable first: a namespace goes in the background, and its cable would be in the way of the next one.
+            call(["ip", "-n", self._bridge, "link", "delete", short], check=False)
+            call(["ip", "netns", "delete", self.namespace(short)], check=False)
 
     def down(self) -> None:
         """Remove every namespace of this lab, and with them all links. Nothing to do is fine."""

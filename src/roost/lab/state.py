@@ -57,6 +57,10 @@ class LabState:
         """Whether the process that this lab belonged to is gone."""
         return self.owner is not None and not self.owner.alive()
 
+    def alive(self) -> bool:
+        """Whether this lab is whole and still wanted; while nobody holds its lock, any other is a leftover."""
+        return self.phase == "up" and not self.abandoned()
+
 
 def write_json(path: Path, value: object) -> None:
     """Replace ``path`` in one step."""
@@ -83,8 +87,10 @@ def load(directory: Path) -> LabState | None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on ``path``, waiting for whoever has it. The kernel frees it if we die.
+def locked(path: Path, *, waiting: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``, waiting for whoever has it; the kernel frees it if we die.
+
+    Without ``waiting``, :class:`BlockingIOError` says that somebody has it.
 
     Whoever holds it may remove the file, and the folder with it: those who wait then begin anew.
     """
@@ -95,7 +101,7 @@ def locked(path: Path) -> Iterator[None]:
         except FileNotFoundError:  # removed between the two
             continue
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX if waiting else fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 continue
             yield
