@@ -7,7 +7,7 @@ import dataclasses
 from roost.control.writing import Done, writing
 from roost.domain.cluster import Cluster, Domain, Role, Suspended
 from roost.domain.errors import AlreadyExists, BadName, BadSetting, NotFound, StillInUse
-from roost.domain.names import host_name
+from roost.domain.names import host_name, lies_in
 from roost.ports.store import Reader, Store
 
 
@@ -30,29 +30,38 @@ def add(
     suspended: Suspended = Suspended.ACCEPT,
     dry_run: bool = False,
 ) -> Done:
-    """Add a domain. No two zones may be the same, and no access zone may hold another domain's or node's name."""
+    """Add a domain. Its access zone lies in no other and around no other, and holds no domain's or node's name."""
     domain = dataclasses.replace(Domain.parse(name, access_zone), quota=_quota(quota), suspended=suspended)
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
-        taken = {d.name: d for d in cluster.domains}
-        if domain.name in taken:
+        if domain.name in {other.name for other in cluster.domains}:
             raise AlreadyExists(f"The domain {domain.name} exists already.", field="name")
-        zones = {d.access_zone for d in cluster.domains} | {cluster.domain}
-        if domain.access_zone in zones:
-            raise AlreadyExists(f"The zone {domain.access_zone} is in use already.", field="access_zone")
-        names = {*taken, cluster.domain, *(node.name for node in cluster.nodes)}
-        inside = [n for n in names if n == domain.access_zone or n.endswith(f".{domain.access_zone}")]
-        if inside:
-            raise BadName(
-                f"The access zone {domain.access_zone} would hold {inside[0]}.",
-                field="access_zone",
-                remedy="An access zone holds personal hostnames and nothing else.",
-            )
+        _refuse_overlap(cluster, domain)
         done.add(
             tx.put_domain(domain, "domain added"),
             f"Domain {domain.name} added; personal hostnames lie in {domain.access_zone}.",
         )
     return done
+
+
+def _refuse_overlap(cluster: Cluster, domain: Domain) -> None:
+    """Personal hostnames can be any label, so what else lies in an access zone would meet one of them some day."""
+    zone = domain.access_zone
+    remedy = "An access zone holds personal hostnames and nothing else."
+    zones = [other.access_zone for other in cluster.domains]
+    if zone in (*zones, cluster.domain):
+        raise AlreadyExists(f"The zone {zone} is in use already.", field="access_zone")
+    around = next((other for other in zones if lies_in(domain.name, other)), None)
+    if around is not None:
+        raise BadName(f"{domain.name} lies in the access zone {around}.", field="name", remedy=remedy)
+    around = next((other for other in zones if lies_in(zone, other)), None)
+    if around is not None:
+        raise BadName(f"The access zone {zone} lies in {around}.", field="access_zone", remedy=remedy)
+    names = [domain.name, *(d.name for d in cluster.domains), *zones]
+    names += [cluster.domain, *(node.name for node in cluster.nodes)]
+    inside = next((name for name in names if lies_in(name, zone)), None)
+    if inside is not None:
+        raise BadName(f"The access zone {zone} would hold {inside}.", field="access_zone", remedy=remedy)
 
 
 def change(

@@ -11,7 +11,7 @@ from roost.control import passwords
 from roost.control.writing import Done, writing
 from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.errors import AlreadyExists, BadName, NotAuthenticated, NotFound, StillInUse
-from roost.domain.names import host_name
+from roost.domain.names import host_name, lies_in
 from roost.ports.store import JoinToken, Store
 
 _REFUSED = "Make a new one with 'roost node token NAME'."
@@ -52,7 +52,7 @@ def add(
             if shared:
                 raise AlreadyExists(f"{other.name} has the address {shared.pop()} already.", field="addresses")
         for domain in cluster.domains:
-            if node.name == domain.access_zone or node.name.endswith(f".{domain.access_zone}"):
+            if lies_in(node.name, domain.access_zone):
                 raise BadName(f"{node.name} lies in the access zone of {domain.name}.", field="name")
         done.add(tx.put_node(node, "node added"), f"Node {node.name} added as {', '.join(sorted(node.roles))}.")
     return done

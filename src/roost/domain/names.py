@@ -66,6 +66,11 @@ def host_name(text: str, *, field: str = "name") -> str:
     return name
 
 
+def lies_in(name: str, zone: str) -> bool:
+    """Say whether a canonical name is the zone's own or one below it."""
+    return name == zone or name.endswith(f".{zone}")
+
+
 @dataclass(frozen=True, order=True)
 class Address:
     """An email address in canonical form: ``local`` in NFC and folded case, ``domain`` in A-labels."""
