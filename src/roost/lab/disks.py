@@ -93,7 +93,7 @@ class Disk:
     def fill(self, path: str, leave_bytes: int) -> int:
         """Leave at most about ``leave_bytes`` free on the volume of ``path``; return what is free then."""
         ballast = self._ballast(path)
-        with ballast.open("ab") as file:
+        with ballast.open("ab", buffering=0) as file:
             # Blocks in one go, then byte by byte what fallocate refuses: the last extents of a nearly full disk.
             for _ in range(64):
                 spare = _free(ballast.parent) - leave_bytes
@@ -108,8 +108,7 @@ class Disk:
             if leave_bytes == 0:
                 try:
                     while True:
-                        file.write(b"\0" * 4096)
-                        file.flush()
+                        file.write(bytes(4096))
                 except OSError:
                     pass
         return _free(ballast.parent)
