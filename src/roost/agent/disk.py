@@ -3,7 +3,8 @@
 ==================  ================================================================================================
 settings.json       the settings that the controller gave last
 state.json          ``applied`` (revision of the settings that all drivers have applied), ``epoch`` (the store that
-                    the tables' positions belong to), ``loaded`` (tables that were complete once), ``checked``
+                    the tables' positions belong to), ``loaded`` (tables that were complete once), ``filled``
+                    (tables that have had rows), ``checked``
 owned/DRIVER.json   the files that the driver has written, so that one that is no longer rendered can go
 undo/DRIVER.json    while files are being changed: what was there before (see ``files.py``)
 ==================  ================================================================================================
@@ -32,6 +33,7 @@ class State:
     applied: int = -1
     epoch: str = ""
     loaded: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
     checked: int = 0
 
 

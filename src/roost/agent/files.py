@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from roost.agent.disk import Disk
 from roost.domain.change import Change, Kind
 from roost.domain.desired import NodeSettings
-from roost.domain.errors import DaemonFailed
+from roost.domain.errors import RoostError
 from roost.ports.driver import Driver
 from roost.ports.host import Facts, File, Host, Services
 
@@ -67,12 +67,12 @@ def carry_out(
         if start:
             driver.activate(host, services, wanted.paths)
             driver.alive(host, services)
-    except DaemonFailed:
+    except Exception:
         if before:
             _put_back(driver, before, host)
             if start:
                 # The daemon's first complaint is the one to report, whatever happens on the way back.
-                with contextlib.suppress(DaemonFailed):
+                with contextlib.suppress(RoostError):
                     driver.activate(host, services, wanted.paths)
             disk.forget_undo(driver.name)
         raise

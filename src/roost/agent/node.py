@@ -113,6 +113,10 @@ class Node:
                 except RoostError as error:
                     fine = False
                     self._ill(driver, error)
+                except Exception as error:  # noqa: BLE001 - a fault in one driver keeps no other from its work
+                    fine = False
+                    _log.exception("a fault in a driver", driver=driver.name)
+                    self._ill(driver, RoostError(f"A fault in Roost itself: {error!r}."))
             if fine and self.state.applied != self.settings.revision:
                 self.state.applied = self.settings.revision
                 self._disk.keep_state(self.state)
@@ -181,6 +185,9 @@ class Node:
                 if news.rows:
                     store.apply(Batch(news.rows, news.upto, since))
                 self._seen[table] = news.upto
+                if news.rows and table not in self.state.filled:
+                    self.state.filled.append(str(table))
+                    self._disk.keep_state(self.state)
                 if not news.more:
                     self._complete(table)
                 self._well(driver)
@@ -207,10 +214,11 @@ class Node:
         """A table that has lost its data is not complete any more; its daemon waits until it is again."""
         with self._lock:
             for table, (driver, store) in self._tables.items():
-                if table in self.state.loaded and self._seen.get(table, 0) > 0 and store.position() == 0:
+                if table in self.state.filled and store.position() == 0:
                     _log.warning("a table has lost its data", table=str(table))
-                    self._seen.pop(table)
-                    self.state.loaded.remove(str(table))
+                    self._seen.pop(table, None)
+                    self.state.filled.remove(str(table))
+                    self.state.loaded = [name for name in self.state.loaded if name != table]
                     self._disk.keep_state(self.state)
                     self._hold(driver)
 

@@ -175,6 +175,8 @@ def records(name: str, /, *, options: Common = COMMON, session: Use) -> None:
         out.document(found.records)
     for record in found.records:
         out.say(record)
+    if not found.records:
+        out.say("No record yet: add nodes in the roles mx and dns first.")
 
 
 def _quota(domain: DomainView) -> str:

@@ -96,7 +96,7 @@ def state_of(node: NodeView) -> str:
 def health_of(node: NodeView) -> str:
     """Return what a node says of its daemons."""
     if node.health:
-        return "; ".join(f"{driver}: {sentence}" for driver, sentence in sorted(node.health.items()))
+        return "; ".join(f"{driver}: {sentence.splitlines()[0]}" for driver, sentence in sorted(node.health.items()))
     return "ok" if node.connected else "unknown"
 
 

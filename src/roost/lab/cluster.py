@@ -50,7 +50,10 @@ class Cluster:
 
     def roost(self, *argv: str, stdin: str = "", check: bool = True, seconds: float = 120) -> Any:
         """Run an administrator's command on the controller; return what ``--output json`` printed."""
-        ran = self.control.run(["roost", *argv, "--output", "json"], input=stdin, check=check, timeout=seconds)
+        words = list(argv)
+        place = words.index("--") if "--" in words else len(words)
+        words[place:place] = ["--output", "json"]
+        ran = self.control.run(["roost", *words], input=stdin, check=check, timeout=seconds)
         return json.loads(ran.stdout) if ran.stdout.strip() else None
 
     def add_user(self, address: str, password: str, *options: str) -> Any:

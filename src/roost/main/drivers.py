@@ -1,4 +1,8 @@
-"""Every driver, in the order in which the agent brings them up: names first, since all others ask for them."""
+"""Every driver, in the order in which the agent brings them up.
+
+Names come first, since all others ask for them; and BIND before Unbound, because as Debian starts it, before it has
+our configuration, it holds the addresses that Unbound wants.
+"""
 
 from __future__ import annotations
 
@@ -14,4 +18,4 @@ from roost.ports.driver import Driver
 
 def drivers(clock: Clock) -> tuple[Driver, ...]:
     """Return the drivers for this machine."""
-    return (Unbound(), Hosts(), Bind(), Dovecot(clock, greeting), Postfix(greeting))
+    return (Bind(), Unbound(), Hosts(), Dovecot(clock, greeting), Postfix(greeting))

@@ -19,9 +19,6 @@ from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
 
 _APEXES_PER_TICK = 50
-_TICKS_AT_REST = 3
-"""After how many ticks without a new revision a table counts as loaded, though the settings are newer: what changed
-last may have been a setting that gives no row."""
 
 
 class Bind:
@@ -34,8 +31,6 @@ class Bind:
     def __init__(self, place: Place | None = None) -> None:
         self._place = place or Place()
         self._next_apex = 0
-        self._seen_revision = ""
-        self._seen_times = 0
 
     def packages(self) -> tuple[str, ...]:
         """Return the packages; bind9-utils has named-checkconf and rndc."""
@@ -110,22 +105,10 @@ class Bind:
         return (NamesTable(host, self._place, render.zones_of(settings)),)
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
-        """Repair NS and SOA records, some zones each time; let the world ask once a snapshot has been loaded."""
+        """Repair NS and SOA records, some zones each time."""
         link = Link(host, self._place)
         served = render.zones_of(settings)
         apex = zones.apex_of(host, self._place)
         for _ in range(min(_APEXES_PER_TICK, len(served))):
             self._next_apex = (self._next_apex + 1) % len(served)
             zones.bring_apex(link, served[self._next_apex], apex)
-        if not zones.is_open(host, self._place):
-            self._open_when_loaded(host, link, settings)
-
-    def _open_when_loaded(self, host: Host, link: Link, settings: NodeSettings) -> None:
-        """Let the world ask once the rows are there: as new as the settings, or nothing new for some ticks."""
-        revision = zones.revision_text(link, settings.cluster_domain)
-        self._seen_times = self._seen_times + 1 if revision == self._seen_revision else 0
-        self._seen_revision = revision
-        if revision in ("", "0"):
-            return
-        if int(revision) >= settings.revision or self._seen_times >= _TICKS_AT_REST:
-            zones.open_(host, link, self._place)
