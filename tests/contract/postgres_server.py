@@ -64,17 +64,17 @@ class PostgresServer:
             else:
                 return
 
-    def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+    def new_database(self, template: str = "template0") -> str:
+        """Make a database as a copy of another, by default an empty one, and return its URL."""
         name = f"roost{next(self._numbers)}"
         with psycopg.connect(f"host={self.folder} user=roost dbname=postgres", autocommit=True) as connection:
-            # template0 is never connected to, so the copy need not wait for anybody.
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
         return f"postgresql+psycopg://roost@/{name}?host={self.folder}"
 
     def stop(self) -> None:
         """End the server and remove its folder."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            # At once: nothing of it is needed any more.
+            self._process.send_signal(signal.SIGQUIT)
             self._process.wait(_SECONDS)
         shutil.rmtree(self.folder)

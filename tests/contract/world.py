@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ def found(store: Store) -> None:
             tx.put_domain(Domain.parse(domain), "domain added")
 
 
+@functools.cache
 def address(text: str) -> Address:
     """Return an address; ``john`` alone is in example.com."""
     return Address.parse(text if "@" in text else f"{text}@example.com")

@@ -1,7 +1,7 @@
 """How far every node is: kept in memory, since each acknowledgement is one more request of its agent.
 
-The store gets them now and then (``changed``), so that a restarted controller, or another one, knows them too;
-losing the last second of them costs nothing, because every agent says its positions with each request.
+The store gets them now and then (``changed``), so that a restarted controller, or another one, knows them too
+(``learn``); losing the last second of them costs nothing, because every agent says its positions with each request.
 """
 
 from __future__ import annotations
@@ -39,10 +39,17 @@ class Followers:
         self._lock = threading.Lock()
         self._seen: dict[str, Seen] = {}
         self._dirty: set[str] = set()
-        for position in known:
-            seen = self._seen.setdefault(position.node, Seen())
-            seen.positions[position.table] = position.revision
-            seen.moved[position.table] = position.at
+        self.learn(known)
+
+    def learn(self, known: Iterable[Position]) -> None:
+        """Take what the store has where it is newer: another controller heard the node."""
+        with self._lock:
+            for position in known:
+                seen = self._seen.setdefault(position.node, Seen())
+                here = seen.moved.get(position.table)
+                if here is None or here < position.at:
+                    seen.positions[position.table] = position.revision
+                    seen.moved[position.table] = position.at
 
     def note(
         self, node: str, positions: Mapping[str, int], health: Mapping[str, str], checked: int, at: datetime

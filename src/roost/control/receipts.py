@@ -47,6 +47,7 @@ def receipt(store: Store, followers: Followers, revision: int, now: datetime) ->
             raise NotFound(f"There is no revision {revision}.", field="revision")
         concerns = view.concerns(revision)
         cluster = view.cluster()
+        followers.learn(view.positions())
     lines = []
     for node in sorted((n for n in cluster.nodes if n.joined), key=lambda n: n.name):
         seen = followers.seen(node.name)

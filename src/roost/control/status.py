@@ -47,6 +47,7 @@ def status(store: Store, followers: Followers, now: datetime) -> Status:
     """Look at the store and at what the nodes said."""
     with store.read() as view:
         cluster, revision, total, homes = view.cluster(), view.revision(), view.count_mailboxes(), view.homes()
+        followers.learn(view.positions())
         heads = {(SETTINGS, ""): view.head(SETTINGS, "")}
         for node in cluster.nodes:
             for table, scope in tables_of(node):

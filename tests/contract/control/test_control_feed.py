@@ -223,6 +223,21 @@ def test_a_receipt(store: SqlStore) -> None:
         receipt(store, followers, john + 1, NOW)
 
 
+def test_a_receipt_of_nodes_that_another_controller_hears(store: SqlStore) -> None:
+    """By way of the store; what a controller has heard itself later is not taken back."""
+    john = world.add(store, "john")
+    here, there = Followers(), Followers()
+    for name, table in ((MX1, "recipients"), (NS1, "names"), (MS1, "accounts")):
+        there.note(name, {table: john - 1}, {}, 0, NOW)
+    store.put_positions(there.changed())
+    assert not receipt(store, here, john, NOW).done
+    here.note(MX1, {"recipients": john}, {}, 0, NOW + timedelta(seconds=2))
+    for name, table in ((MX1, "recipients"), (NS1, "names"), (MS1, "accounts")):
+        there.note(name, {table: john - (name == MX1)}, {}, 0, NOW + timedelta(seconds=1))
+    store.put_positions(there.changed())
+    assert receipt(store, here, john, NOW).done
+
+
 def test_a_restore_is_followed(store: SqlStore, tmp_path: Path) -> None:
     """No row is given before the node has compared its tables; then its receipt is complete."""
     world.add(store, "john", "mary")
@@ -295,7 +310,7 @@ def do(store: SqlStore, step: tuple[Any, ...]) -> None:
             policy.change(store, "me", {"ttl": ttl})
 
 
-@settings(max_examples=40, deadline=None, database=None)
+@settings(max_examples=30, deadline=None, database=None)
 @given(history=st.lists(STEPS, max_size=40), rows=st.integers(1, 5))
 def test_after_any_history(history: list[tuple[Any, ...]], rows: int) -> None:
     """Nodes that asked at any moments on the way, and nodes that come new, all have what there should be."""

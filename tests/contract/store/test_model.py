@@ -229,7 +229,7 @@ class _ModelRefusedError(Exception):
 
 @pytest.mark.parametrize(
     ("kind_", "examples"),
-    [("sqlite", 15), ("postgresql", 6), pytest.param("sqlite", 300, marks=pytest.mark.long)],
+    [("sqlite", 12), ("postgresql", 5), pytest.param("sqlite", 300, marks=pytest.mark.long)],
 )
 def test_any_history(new_url: Callable[[str], str], kind_: str, examples: int) -> None:
     """Bounded; ``--long`` looks much further."""

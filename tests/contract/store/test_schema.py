@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ from roost.store.engine import Mode
 from roost.store.store import SqlStore
 
 
-def test_migrated_schema_is_the_fresh_one(store: SqlStore) -> None:
+def test_migrated_schema_is_the_fresh_one(empty_url: str) -> None:
     """What the migrations make has no difference to what the code says."""
+    store = open_store(empty_url)
     with store.database.begin(Mode.READ) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, schema.METADATA) == []
+    store.close()
 
 
 def test_the_code_wants_the_last_migration() -> None:
@@ -31,6 +34,19 @@ def test_the_code_wants_the_last_migration() -> None:
     config.set_main_option("script_location", "roost.store:migrations")
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_heads() == [schema.SCHEMA]
+
+
+def test_two_controllers_that_begin_together(empty_url: str) -> None:
+    """One makes the schema, the other waits for it."""
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(open_store, [empty_url] * 4))
+    epochs = set()
+    for store in stores:
+        with store.read() as view:
+            epochs.add(view.value("epoch"))
+    for store in stores:
+        store.close()
+    assert len(epochs) == 1
 
 
 def test_opening_again_changes_nothing(store: SqlStore, url: str) -> None:
@@ -53,10 +69,10 @@ def test_a_newer_schema_is_refused(store: SqlStore, url: str) -> None:
         open_store(url)
 
 
-def test_no_migration_unless_allowed(url: str) -> None:
+def test_no_migration_unless_allowed(empty_url: str) -> None:
     """A program that only looks does not make a schema."""
     with pytest.raises(Refused, match="schema none"):
-        open_store(url, migrate=False)
+        open_store(empty_url, migrate=False)
 
 
 @pytest.mark.parametrize("address", ["", "mysql://host/name", "sqlite://", "sqlite:///:memory:", "roost.db"])
