@@ -25,12 +25,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, func, select, text, update
+from sqlalchemy import Connection, Table, func, select, text, update
 
 from roost.domain.errors import AlreadyExists, BadSetting, NotFound, Unavailable
 from roost.ports.store import CHECK, EPOCH
 from roost.store import audit, schema
-from roost.store.engine import Database, Mode, lock_revision, new_epoch, upgrade, upsert
+from roost.store.engine import Database, Mode, insert_plain, lock_revision, new_epoch, upgrade, upsert
 from roost.store.reader import CHUNK, SqlReader
 from roost.store.writer import SqlWriter
 
@@ -154,12 +154,9 @@ def _check(path: Path, remedy: str) -> None:
 def _copy(source: Connection, target: Connection, tables: Sequence[Table]) -> None:
     for table in tables:
         statement = select(table).execution_options(yield_per=CHUNK)
-        for rows in source.execute(statement).mappings().partitions():
-            target.execute(table.insert(), _plain(rows))
-
-
-def _plain(rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
-    return [dict(row) for row in rows]
+        with source.execute(statement) as found:
+            for rows in found.partitions():
+                insert_plain(target, table, rows)
 
 
 def _replace(connection: Connection, backup: Connection, actor: str, aside: Path) -> list[str]:

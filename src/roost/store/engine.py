@@ -22,12 +22,13 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -205,6 +206,23 @@ def upsert(connection: Connection, table: Table) -> Executable:
     key = [column.name for column in table.primary_key]
     rest = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in key}
     return statement.on_conflict_do_update(index_elements=key, set_=rest)
+
+
+def insert_plain(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert many rows, each with a value for every column in their order, by the fastest way that there is."""
+    names = ", ".join(column.name for column in table.columns)
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" for _ in table.columns)
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({places})", list(map(tuple, rows)))  # noqa: S608
+        return
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)  # noqa: S101
+    try:
+        with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN".encode()) as into:
+            for row in rows:
+                into.write_row(row)
+    except psycopg.Error as error:
+        raise _translation(exc.DBAPIError(None, None, error)) from error
 
 
 def _on_sqlite_connect(raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
