@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from roost.lab.lab import Lab
 
 from roost.lab.cluster import Cluster
+from roost.lab.lab import Lab
 from roost.lab.topology import default_topology
 
 MIXED = {"mx2": "bookworm", "mx-backup": "bookworm", "ns2": "bookworm", "ms2": "bookworm", "control": "bookworm"}

@@ -104,7 +104,17 @@ def test_without_root_it_says_so() -> None:
 
 
 def test_missing_commands_are_named_by_their_packages(tmp_path: Path) -> None:
-    for command in ("systemd-nspawn", "ip", "tc", "nsenter", "unshare", "mkfs.ext4", "dpkg-deb", "apt-get"):
+    for command in (
+        "systemd-nspawn",
+        "ip",
+        "tc",
+        "nsenter",
+        "unshare",
+        "setpriv",
+        "mkfs.ext4",
+        "dpkg-deb",
+        "apt-get",
+    ):
         found = shutil.which(command)
         assert found is not None
         (tmp_path / command).symlink_to(found)

@@ -1,7 +1,8 @@
 """Running commands inside an image that is being built, so that nothing is left behind if it is interrupted.
 
-Every step runs in a mount namespace of its own (``unshare --mount``): the overlay of a layer, what debootstrap
-mounts, and the small container in which packages are configured all vanish with the process, however it ends.
+Every step runs in namespaces of its own for mounts and processes: the overlay of a layer, what debootstrap mounts,
+and the small container in which packages are configured all vanish with the process that asked for them, however it
+ends.
 """
 
 from __future__ import annotations
@@ -62,17 +63,19 @@ class Workshop:
         ]  # fmt: skip
         return stream(self._wrapped([*nspawn, "--", *argv]), on_line=on_line, stdin=stdin)
 
-    def outside(self, argv: Sequence[str]) -> str:
-        """Run a command of the host which sees this root as its directory of work."""
-        return stream(self._wrapped(argv))
-
     def _wrapped(self, argv: Sequence[str]) -> list[str]:
         if self._mark is not None:
             # A volatile overlay forbids a second mount, lest data that never reached the disk be missed after a
             # crash (overlayfs.txt, "Volatile mount"). This kernel has not crashed: all is in its page cache.
             shutil.rmtree(self._mark, ignore_errors=True)
         shell = ["sh", "-c", _MOUNT_AND_RUN, "sh", self._options, str(self.root)]
-        return ["nice", "unshare", "--mount", "--propagation", "private", *shell, *argv]
+        return apart([*shell, *argv])
+
+
+def apart(argv: Sequence[str]) -> list[str]:
+    """``argv``, with mounts of its own, and so that neither it nor any child outlives this process."""
+    own = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    return ["setpriv", "--pdeathsig", "KILL", "nice", *own, *argv]
 
 
 def stream(argv: Sequence[str], *, on_line: Callable[[str], None] | None = None, stdin: str | None = None) -> str:

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from roost.lab import mirror, recipe
 from roost.lab.archive import write_index
-from roost.lab.building import AptProgress, Progress, Workshop, silent, stream
+from roost.lab.building import AptProgress, Progress, Workshop, apart, silent, stream
 from roost.lab.debian_package import OwnPackage, own_package
 from roost.lab.state import locked
 from roost.lab.topology import Flavour, Release
@@ -77,7 +77,8 @@ class Images:
 
     def own(self) -> Path:
         """The folder with Roost's own package and its index, for bare machines."""
-        return self._own_package().path.parent
+        with locked(self._cache / f"lock-{self.release}"):
+            return self._own_package().path.parent
 
     def _own_package(self) -> OwnPackage:
         return own_package(self.release, self._cache / "own" / self.release, self._progress)
@@ -107,7 +108,7 @@ class Images:
             "debootstrap", "--variant=minbase", f"--include={','.join(recipe.BASE_PACKAGES)}",
             self.release, str(building), found.main,
         ]  # fmt: skip
-        stream(["nice", "unshare", "--mount", "--propagation", "private", *debootstrap], on_line=on_line)
+        stream(apart(debootstrap), on_line=on_line)
         for path, content in recipe.BASE_FILES.items():
             place = building / path
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -146,6 +146,7 @@ class Client:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         process.stdin.write(json.dumps({"ca": CA_FILE, **asked}).encode())
         process.stdin.close()
+        process.stdin = None  # or communicate() would flush it
         process.stdout.readline()
         return process
 

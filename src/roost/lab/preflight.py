@@ -19,6 +19,7 @@ _COMMANDS = {
     "tc": "iproute2",
     "nsenter": "util-linux",
     "unshare": "util-linux",
+    "setpriv": "util-linux",
     "mkfs.ext4": "e2fsprogs",
     "dpkg-deb": "dpkg",
     "apt-get": "apt",

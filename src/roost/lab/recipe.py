@@ -19,7 +19,7 @@ BASE_PACKAGES: tuple[str, ...] = (
 ROLE_PACKAGES: tuple[str, ...] = (
     "postfix", "postfix-lmdb",
     "dovecot-core", "dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd", "dovecot-sqlite", "dovecot-sieve",
-    "dovecot-managesieved", "dovecot-submissiond",
+    "dovecot-managesieved", "dovecot-submissiond", "dovecot-auth-lua",
     "bind9", "bind9-utils", "bind9-dnsutils", "unbound",
     "rspamd", "redis-server",
     "rsyslog", "rsyslog-relp", "rsyslog-gnutls", "rsyslog-openssl", "logrotate",

@@ -9,10 +9,12 @@ import itertools
 import os
 import poplib
 import re
+import shutil
 import smtplib
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -36,13 +38,12 @@ DOMAINS = ("example.test", "xn--bcher-kva.example")
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 _HASHES: dict[str, str] = {}
 _SOURCE = itertools.count(os.getpid() * 1000)
+_LAST = itertools.count(1)
 
 
-class Layouts:
-    """The user who owns the mail of all tests; taken away at the end."""
-
-    USER = "roost-test-mail"
-    UID = 5999
+# The user who owns the mail of all tests; taken away at the end.
+MAIL_USER = f"roost-test-{os.getpid()}"
+MAIL_UID = 20_000 + os.getpid() % 20_000
 
 
 def wait_until(said: Callable[[], object], what: str, seconds: float = 20) -> None:
@@ -161,6 +162,12 @@ class PrivateServices:
         self._process: subprocess.Popen[bytes] | None = None
         self.calls: list[str] = []
 
+    @property
+    def pid(self) -> int:
+        """The master process; with another root, too: chroot becomes what it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def ensure_packages(self, names: Sequence[str]) -> tuple[str, ...]:
         return ()
 
@@ -223,7 +230,7 @@ class _Pop3(poplib.POP3_SSL):
 class Instance:
     """A private Dovecot: folder, files, process, table, and clients."""
 
-    def __init__(self, root: str, folder: Path, address: str, ca: TestCa) -> None:
+    def __init__(self, root: str, folder: Path, address: str, ca: TestCa, kind: type[Dovecot] = Dovecot) -> None:
         self.ca, self.folder, self.address = ca, folder, address
         self.host = Rooted(root)
         self.clock = TestClock()
@@ -244,12 +251,12 @@ class Instance:
             pop3=10110,
             pop3s=10995,
             lmtp=10024,
-            user=Layouts.USER,
-            uid=Layouts.UID,
+            user=MAIL_USER,
+            uid=MAIL_UID,
             auth_group=group,
         )
         self.services = PrivateServices(self.host, root, self.layout.conf, folder / "output")
-        self.driver = Dovecot(self.clock, greeting, self.layout)
+        self.driver = kind(self.clock, greeting, self.layout)
         version = self.host.run(["dovecot", "--version"]).out.split()[0].split("-")[0]
         self.facts = Facts(release=0, versions={"dovecot": version}, memory_mb=1024, processors=2)
         self.policy = Policy()
@@ -393,3 +400,30 @@ class Instance:
             if code == 250:
                 code, words = client.data(message)
             return code, words.decode()
+
+
+@contextlib.contextmanager
+def private_dovecot(root: str, ca: TestCa, kind: type[Dovecot] = Dovecot) -> Iterator[Instance]:
+    """Run a Dovecot of the machine whose root folder is given ('' is this one) in a folder that goes in the end."""
+    # The folder's name is short: a socket's path may have 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="rd-", dir="/tmp"))
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder)
+        folder.chmod(0o755)
+        if root:
+            mounted = Path(f"{root}{folder}")
+            mounted.mkdir()
+            undo.callback(mounted.rmdir)
+            subprocess.run(["mount", "--bind", str(folder), str(mounted)], check=True)
+            undo.callback(subprocess.run, ["umount", str(mounted)], check=True)
+        instance = Instance(root, folder, f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}", ca, kind)
+        undo.callback(instance.stop)
+        instance.install()
+        yield instance
+
+
+def remove_mail_user(root: str) -> None:
+    """Take away the user that the driver made."""
+    prefix = ["chroot", root] if root else []
+    for command in (["userdel", MAIL_USER], ["groupdel", MAIL_USER]):
+        subprocess.run([*prefix, *command], check=False, capture_output=True)

@@ -45,8 +45,15 @@ class Dovecot:
         self._opened: tuple[Host, Database, Sessions, Accounts] | None = None
 
     def packages(self) -> tuple[str, ...]:
-        """Return Debian's packages of the daemon, its protocols and SQLite."""
-        return ("dovecot-core", "dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd", "dovecot-sqlite")
+        """Return Debian's packages of the daemon, its protocols, SQLite and Lua."""
+        return (
+            "dovecot-core",
+            "dovecot-imapd",
+            "dovecot-pop3d",
+            "dovecot-lmtpd",
+            "dovecot-sqlite",
+            "dovecot-auth-lua",
+        )
 
     def render(self, settings: NodeSettings, facts: Facts) -> tuple[File, ...]:
         """Return ``dovecot.conf`` and, for 2.3, the SQL file; see ``render.py``."""

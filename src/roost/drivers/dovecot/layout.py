@@ -62,6 +62,11 @@ class Layout:
         return f"{self.config}/dovecot-sql.conf.ext"
 
     @property
+    def lua(self) -> str:
+        """Path of the script that verifies passwords."""
+        return f"{self.config}/roost-password.lua"
+
+    @property
     def database(self) -> str:
         """Path of the accounts."""
         return f"{self.accounts}/accounts.db"

@@ -58,6 +58,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "fingerprint": facts.certificate or "none yet",
     }
     files = [File(layout.conf, _text(f"dovecot-{language}.conf.j2", values))]
+    files.append(File(layout.lua, _text("password.lua.j2", {})))
     if language == "2.3":
         owner = f"root:{layout.auth_group}"
         files.append(File(layout.sql, _text("dovecot-sql-2.3.conf.ext.j2", values), 0o640, owner))

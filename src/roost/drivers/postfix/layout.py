@@ -28,8 +28,8 @@ class Layout:
     key: str = TLS_KEY
     ca: str = TLS_CA
 
-    listen: tuple[str, ...] = ("all",)
-    """Postfix's ``inet_interfaces``."""
+    listen: str = ""
+    """The one address on which Postfix listens; '' for all."""
 
     probe: str = "127.0.0.1"
     """The address that ``alive`` asks; one on which Postfix listens."""

@@ -48,7 +48,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "backup": Role.BACKUP_MX in settings.roles,
         "primaries": _primaries(settings, layout),
         "commands": bool(commands),
-        "port": "smtp" if layout.smtp == 25 else str(layout.smtp),
+        "listen": f"{layout.listen}:{layout.smtp}" if layout.listen else layout.smtp,
         "fingerprint": facts.certificate or "none yet",
     }
     return (

@@ -1,0 +1,118 @@
+"""The set-ups with which the driver's is compared: Dovecot's defaults, and a proxy."""
+
+from __future__ import annotations
+
+import re
+
+from roost.drivers.dovecot import Layout
+from roost.ports.host import Facts, File
+
+_ACCOUNT = "FROM login JOIN account ON account.id = login.account WHERE login.name = '{user}' ORDER BY rank LIMIT 1"
+_PASSWORD = f"SELECT account.address AS user, account.password AS password {_ACCOUNT}"
+_HOME = f"SELECT account.address AS user, '{{mail}}/' || account.home AS home {_ACCOUNT}"
+
+_COMMON = """
+protocols = imap pop3 lmtp
+listen = {layout.probe}
+base_dir = {layout.run}
+state_dir = {layout.state}
+log_path = {layout.log}
+mail_uid = {layout.uid}
+mail_gid = {layout.uid}
+service imap-login {{
+  inet_listener imap {{
+    port = {layout.imap}
+  }}
+  inet_listener imaps {{
+    port = {layout.imaps}
+    ssl = yes
+  }}
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {layout.pop3}
+  }}
+  inet_listener pop3s {{
+    port = {layout.pop3s}
+    ssl = yes
+  }}
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    port = {layout.lmtp}
+  }}
+}}
+"""
+
+_DEFAULTS_23 = """
+ssl_cert = <{layout.certificate}
+ssl_key = <{layout.key}
+mail_location = mdbox:~/mdbox
+passdb {{
+  driver = sql
+  args = {layout.sql}
+}}
+userdb {{
+  driver = sql
+  args = {layout.sql}
+}}
+"""
+
+_DEFAULTS_24 = """
+ssl_server_cert_file = {layout.certificate}
+ssl_server_key_file = {layout.key}
+mail_driver = mdbox
+mail_path = %{{home}}/mdbox
+sql_driver = sqlite
+sqlite_path = {layout.database}
+sqlite_readonly = yes
+sqlite_journal_mode = wal
+passdb sql {{
+  query = {password}
+}}
+userdb sql {{
+  query = {home}
+}}
+"""
+
+
+def is_24(facts: Facts) -> bool:
+    """Say which configuration language the machine's Dovecot speaks."""
+    return facts.versions["dovecot"].startswith("2.4")
+
+
+def defaults(layout: Layout, facts: Facts) -> tuple[File, ...]:
+    """Return files that leave everything at Dovecot's default but places, accounts and the format of mail."""
+    user = "%{user}" if is_24(facts) else "%u"
+    password = _PASSWORD.format(user=user)
+    home = _HOME.format(user=user, mail=layout.mail)
+    if is_24(facts):
+        head = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+        text = head + (_COMMON + _DEFAULTS_24).format(layout=layout, password=password, home=home)
+        return (File(layout.conf, text),)
+    queries = f"password_query = {password}\nuser_query = {home}\n"
+    sql = f"driver = sqlite\nconnect = {layout.database}\n{queries}"
+    owner = f"root:{layout.auth_group}"
+    return (
+        File(layout.conf, (_COMMON + _DEFAULTS_23).format(layout=layout)),
+        File(layout.sql, sql, 0o640, owner),
+    )
+
+
+def proxy(files: tuple[File, ...], backend: Layout, facts: Facts) -> tuple[File, ...]:
+    """Return the driver's files with every login passed on by TLS: the backend asks for the password."""
+    main, *others = files
+    # The passdbs are the only sections between these two lines.
+    kept = re.sub(r"(?ms)^passdb .*?^}\n(?=userdb)", "", main.content)
+    if is_24(facts):
+        port = f"%{{if(protocol, '==', 'imap', '{backend.imaps}', '{backend.pop3s}')}}"
+    else:
+        port = f"%{{if;%s;eq;imap;{backend.imaps};{backend.pop3s}}}"
+    fields = {"nopassword": "y", "proxy": "y", "host": backend.probe, "port": port, "ssl": "any-cert"}
+    if is_24(facts):
+        lines = "\n".join(f"    {name} = {value}" for name, value in fields.items())
+        passdb = f"passdb static {{\n  fields {{\n{lines}\n  }}\n}}\n"
+    else:
+        words = " ".join(f"{name}={value}" for name, value in fields.items())
+        passdb = f"passdb {{\n  driver = static\n  args = {words}\n}}\n"
+    return (File(main.path, kept + passdb, main.mode, main.owner), *others)

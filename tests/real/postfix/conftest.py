@@ -1,0 +1,131 @@
+"""A private cluster's mail: an MX, a backup MX, two homes and the outside, on loopback addresses of their own.
+
+Two machines are tried: this one, and, where ``ROOST_POSTFIX_ROOT`` names the root folder of another Debian with
+Postfix in it, that one by chroot. Root is needed, as Postfix's processes have several users.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dovecot.instance import TestCa
+
+from roost.domain.cluster import Node, Role
+
+from .instance import LMTP, Instance, node, stop_leftovers
+from .sinks import Home, resolver
+
+_LAST = itertools.count(1)
+_ROOTS = ["", *filter(None, [os.environ.get("ROOST_POSTFIX_ROOT")])]
+
+Start = Callable[..., Instance]
+
+
+@dataclass
+class Net:
+    """Everything around the MX. ``start`` starts a Postfix for a node's name."""
+
+    ms1: Home
+    ms2: Home
+    outside: Home
+    nodes: Sequence[Node]
+    start: Start
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> TestCa:
+    return TestCa(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session", params=_ROOTS, ids=lambda root: "root" if root else "here")
+def root(request: pytest.FixtureRequest) -> str:
+    """The root folder of the machine whose Postfix is tried; '' is this one."""
+    folder = str(request.param)
+    assert os.geteuid() == 0, "Postfix's private instance needs root"
+    assert (Path(folder or "/") / "usr/sbin/postfix").exists(), "Postfix is not installed"
+    return folder
+
+
+@contextmanager
+def _folder(root: str) -> Iterator[Path]:
+    """A folder with a short name (a socket's path may have 107 bytes), under the same name in both roots."""
+    folder = Path(tempfile.mkdtemp(prefix="rp-", dir="/tmp"))
+    folder.chmod(0o755)
+    mounted = Path(f"{root}{folder}")
+    try:
+        if root:
+            mounted.mkdir()
+            subprocess.run(["mount", "--bind", str(folder), str(mounted)], check=True)
+        yield folder
+    finally:
+        if root:
+            subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+            mounted.rmdir()
+        shutil.rmtree(folder)
+
+
+def tls_for(ca: TestCa, folder: Path, name: str) -> ssl.SSLContext:
+    """Return the server's side of TLS with a certificate for a name."""
+    folder.mkdir(parents=True)
+    ca.issue(folder, (name,))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "service.crt", folder / "service.key")
+    return context
+
+
+@pytest.fixture
+def net(root: str, ca: TestCa, tmp_path: Path) -> Iterator[Net]:
+    subnet = f"127.{60 + os.getpid() % 100}.{next(_LAST) % 250}"
+    nodes = (
+        node("mx1.cluster.test", Role.MX, f"{subnet}.1"),
+        node("mx2.cluster.test", Role.MX, f"{subnet}.2"),
+        node("mx-backup.cluster.test", Role.BACKUP_MX, f"{subnet}.3"),
+        node("ms1.cluster.test", Role.STORAGE, f"{subnet}.11"),
+        node("ms2.cluster.test", Role.STORAGE, f"{subnet}.12"),
+    )
+    homes = [
+        Home(f"{subnet}.{last}", LMTP, tls_for(ca, tmp_path / name, f"{name}.cluster.test"))
+        for name, last in (("ms1", 11), ("ms2", 12))
+    ]
+    outside = Home(f"{subnet}.99", 25, lmtp=False)
+    with ExitStack() as stack:
+        for home in (*homes, outside):
+            stack.callback(home.stop)
+            home.up()
+        stack.enter_context(resolver(f"{subnet}.53", {"outside.test": outside.address}))
+
+        def start(name: str, *rows: object) -> Instance:
+            folder = stack.enter_context(_folder(root))
+            instance = Instance(root, folder, nodes, f"{name}.cluster.test", ca)
+            stack.callback(stop_leftovers, folder)
+            stack.callback(instance.stop)
+            instance.install(f"{subnet}.53", rows)  # type: ignore[arg-type]
+            return instance
+
+        yield Net(*homes, outside, nodes, start)
+
+
+@pytest.fixture
+def mx(net: Net) -> Iterator[Instance]:
+    """A running MX that knows nobody yet."""
+    instance = net.start("mx1")
+    yield instance
+    instance.assert_log_is_clean()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    out = yield
+    r = out.get_result()
+    if r.failed and "mx" in item.funcargs:
+        print(item.funcargs["mx"].log())

@@ -1,0 +1,98 @@
+"""What happens to mail whose home is down, hangs, or does not know the recipient yet: it waits, and others do not."""
+
+from __future__ import annotations
+
+import time
+
+from dovecot.instance import wait_until
+
+from .conftest import Net
+from .instance import Instance, alias, row
+
+
+def test_a_home_that_is_down_keeps_nobody_waiting_and_is_flushed_when_it_returns(net: Net, mx: Instance) -> None:
+    mx.put(row("john@example.test", "ms1.cluster.test"), row("mary@example.test", "ms2.cluster.test"))
+    mx.tick_until(lambda: net.ms1.connections and net.ms2.connections, "both were asked")
+    net.ms1.down()
+    for _ in range(5):
+        mx.send("john@example.test")
+    mx.wait_deferred(5)
+
+    mx.send("mary@example.test")
+    wait_until(lambda: net.ms2.mails, "the other home's mail arrives")
+    mx.tick_until(lambda: not mx.driver.is_well(net.ms1.address), "the outage is noticed")
+
+    net.ms1.up()
+    # The queue manager's own next attempt is a minute away.
+    mx.tick_until(lambda: len(net.ms1.mails) == 5, "the mail arrives after the return", 20)
+
+
+def test_a_home_that_hangs_keeps_nobody_waiting(net: Net, mx: Instance) -> None:
+    net.ms1.freeze()
+    mx.put(
+        *[row(f"slow{number}@example.test", "ms1.cluster.test") for number in range(150)],
+        *[row(f"quick{number}@example.test", "ms2.cluster.test") for number in range(50)],
+    )
+    for number in range(150):
+        mx.send(f"slow{number}@example.test")
+    began = time.monotonic()
+    for number in range(50):
+        mx.send(f"quick{number}@example.test")
+
+    wait_until(lambda: len(net.ms2.mails) == 50, "the other home's mail arrives", 20)
+
+    assert time.monotonic() - began < 20
+    assert net.ms1.mails == []
+
+
+def test_a_tick_returns_at_once_though_homes_hang(net: Net, mx: Instance) -> None:
+    net.ms1.freeze()
+    net.ms2.freeze()
+    began = time.monotonic()
+    for _ in range(10):
+        mx.driver.tick(mx.settings(), mx.host)
+    assert time.monotonic() - began < 1
+
+
+def test_a_recipient_unknown_at_home_waits(net: Net, mx: Instance) -> None:
+    mx.put(row("john@example.test"))
+    net.ms1.unknown.add("john@john.pop.example.test")
+
+    mx.send("john@example.test")
+
+    (reason,) = mx.wait_deferred()
+    assert "450 4.1.1" in reason
+    net.ms1.unknown.clear()
+    mx.host.run(["postqueue", "-c", mx.layout.config, "-f"])
+    wait_until(lambda: net.ms1.mails, "the mail arrives once the account is there")
+
+
+def test_mail_without_a_next_hop_waits(net: Net, mx: Instance) -> None:
+    mx.put(row("john@example.test"), alias("sales@example.test", "john@example.test", "late@example.test"))
+    net.ms1.down()
+    mx.send("john@example.test")
+    mx.wait_deferred()
+    mx.put(("john@example.test", None))
+    mx.host.run(["postqueue", "-c", mx.layout.config, "-f"])
+    wait_until(lambda: "home of this mailbox is not known" in "".join(mx.reasons()), "it waits for a home")
+
+    # An alias whose target's row is still to come.
+    mx.send("sales@example.test")
+    wait_until(lambda: "recipient is not known here yet" in "".join(mx.reasons()), "it waits for the target")
+    assert mx.rcpt("late@example.test")[0] == 550
+
+
+def test_mail_waits_while_the_table_is_missing(mx: Instance) -> None:
+    mx.put(row("john@example.test"))
+    assert mx.rcpt("john@example.test")[0] == 250
+    (mx.folder / "maps/recipients.lmdb").unlink()
+    mx.expected_warnings += ["recipients", "process", "command startup"]
+
+    assert mx.table.position() == 0
+    mx.driver.tick(mx.settings(), mx.host)
+    assert not (mx.folder / "maps/recipients.lmdb").exists()
+
+    # Loaded anew, it is read without a reload.
+    mx.put(row("mary@example.test"))
+    wait_until(lambda: mx.accepts("mary@example.test"), "Postfix reads the new file", 120)
+    assert mx.rcpt("john@example.test")[0] == 550
