@@ -36,6 +36,7 @@ def test_damage_by_hand(cluster: Cluster) -> None:
     delete = f".param set :a {address}\nDELETE FROM account WHERE address = :a;\n"
     ms1.run(["sqlite3", "-bail", "/var/lib/roost/dovecot/accounts.db"], input=delete)
     ms1.run(["sh", "-c", "echo 'mail_debug = yes' >>/etc/dovecot/dovecot.conf"])
+    ms1.run(["nft", "flush", "ruleset"])
     refused = cluster.client.send([address], message("damaged", to=address), hosts=[mx1.address])
     assert refused.refused[address].startswith("550 5.1.1"), "the damage did nothing"
 
@@ -45,6 +46,8 @@ def test_damage_by_hand(cluster: Cluster) -> None:
     assert ("ns1", "missing", f"names: {hostname}/CNAME") in lines
     assert ("ms1", "missing", f"accounts: {address}") in lines
     assert ("ms1", "changed", "/etc/dovecot/dovecot.conf") in lines
+    assert ("ms1", "down") in {(node, what) for node, what, _ in lines}, "the packet filter"
+    assert "table inet roost" in ms1.run(["nft", "list", "ruleset"]).stdout
     assert all(line["repaired"] for line in found["lines"])
 
     assert cluster.client.send([address], message("repaired", to=address), hosts=[mx1.address]).ok

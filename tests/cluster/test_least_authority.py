@@ -62,3 +62,24 @@ def test_keys_never_leave_their_node(cluster: Cluster) -> None:
         assert bool(ca) == (machine.short == "control"), machine.short
         for path in [*ca, *_written(machine).rglob("etc/roost/**/*.key")]:
             assert path.stat().st_mode & 0o077 == 0, path
+
+
+_KNOCK = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 24), 3).close()
+except ConnectionRefusedError:
+    print("refused")
+else:
+    print("open")
+"""
+
+
+def test_only_mx_hosts_may_deliver_to_a_home(cluster: Cluster) -> None:
+    for home in cluster.machines_with("storage"):
+        said = {
+            short: cluster.lab.machine(short).run(["python3", "-c", _KNOCK, home.address]).stdout.strip()
+            for short in ("mx1", "mx2", "mx-backup", "ns1", "client")
+        }
+        closed = dict.fromkeys(("mx-backup", "ns1", "client"), "refused")
+        assert said == {"mx1": "open", "mx2": "open", **closed}, home.short

@@ -127,8 +127,8 @@ class Node:
         wanted = files.plan(driver, self.settings, facts, self._host, self._disk)
         start = self._may_start(driver)
         known = bool(self._disk.owned(driver.name))
-        healthy = not wanted.changes and (not start or self._alive(driver))
-        if not healthy:
+        down = self._complaint(driver) if start and not wanted.changes else ""
+        if wanted.changes or down:
             files.carry_out(driver, wanted, self._host, self._services, self._disk, start=start)
             _log.info("applied files", driver=driver.name, changed=len(wanted.changes), started=start)
         fresh = wanted.changes or not any(owner is driver for owner, _ in self._tables.values())
@@ -139,17 +139,21 @@ class Node:
                 self._hold(driver)
         if not known or self.state.applied != self.settings.revision:
             return []
-        return [
+        found = [
             DriftFinding(driver=driver.name, what=change.what, found=FOUND[change.kind], repaired=True)
             for change in wanted.changes
         ]
+        if down:
+            found.append(DriftFinding(driver=driver.name, what=down, found="down", repaired=True))
+        return found
 
-    def _alive(self, driver: Driver) -> bool:
+    def _complaint(self, driver: Driver) -> str:
+        """Return what is wrong with a daemon that should run and answer; '' where it does."""
         try:
             driver.alive(self._host, self._services)
-        except RoostError:
-            return False
-        return True
+        except RoostError as error:
+            return error.message
+        return ""
 
     def _may_start(self, driver: Driver) -> bool:
         """Say whether the daemon may answer: one that would refuse what its empty table lacks waits for the table."""

@@ -1,7 +1,8 @@
 """Every driver, in the order in which the agent brings them up.
 
 Names come first, since all others ask for them; and BIND before Unbound, because as Debian starts it, before it has
-our configuration, it holds the addresses that Unbound wants.
+our configuration, it holds the addresses that Unbound wants. The packet filter comes before Dovecot, whose port it
+guards.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from roost.drivers.bind.driver import Bind
 from roost.drivers.dovecot.driver import Dovecot
 from roost.drivers.hosts.driver import Hosts
+from roost.drivers.nftables.driver import Nftables
 from roost.drivers.postfix.driver import Postfix
 from roost.drivers.unbound.driver import Unbound
 from roost.host.probe import greeting
@@ -18,4 +20,4 @@ from roost.ports.driver import Driver
 
 def drivers(clock: Clock) -> tuple[Driver, ...]:
     """Return the drivers for this machine."""
-    return (Bind(), Unbound(), Hosts(), Dovecot(clock, greeting), Postfix(greeting))
+    return (Bind(), Unbound(), Hosts(), Nftables(), Dovecot(clock, greeting), Postfix(greeting))

@@ -35,7 +35,7 @@ def test_command(installed: CopyOfHost) -> None:
 
 def test_units_are_understood(installed: CopyOfHost) -> None:
     """systemd of this release knows every setting of the units."""
-    for unit in ("roost-controller.service", "roost-agent.service"):
+    for unit in ("roost-controller.service", "roost-agent.service", "roost-firewall.service"):
         said = installed.run("systemd-analyze", "verify", "--man=no", f"/usr/lib/systemd/system/{unit}")
         assert unit not in said
 
