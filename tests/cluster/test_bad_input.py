@@ -97,7 +97,7 @@ def test_a_wrong_key(cluster: Cluster) -> None:
         cluster.control.read("/etc/roost/cli.toml").replace("/etc/roost/admin.key", "/root/wrong.key"),
     )
     ran = cluster.control.run(
-        ["roost", "status", "--output", "json"], env={"ROOST_SETTINGS": "/root/wrong.toml"}, check=False
+        ["roost", "status", "--output", "json"], env={"ROOST_CLI": "/root/wrong.toml"}, check=False
     )
     assert ran.returncode != 0
     assert json.loads(ran.stderr)["code"] == "not-authenticated"

@@ -16,7 +16,7 @@ from roost.agent import files, tables
 from roost.agent.disk import Disk
 from roost.domain.change import FOUND
 from roost.domain.desired import NodeSettings, Table
-from roost.domain.errors import RoostError, TooMuchChange
+from roost.domain.errors import RoostError
 from roost.ports.driver import Batch, Driver, TableStore
 from roost.ports.host import Facts, Host, Services
 from roost.wire.agent_messages import DriftFinding, DriftReport, TableNews
@@ -251,7 +251,8 @@ class Node:
                 try:
                     tables.repair(store, differing, rows)
                     found += tables.findings(driver.name, differing, repaired=True)
-                except TooMuchChange as error:
+                except RoostError as error:
+                    # The brake, or a daemon that cannot take it; the report says so, and the feed goes on.
                     found += tables.findings(driver.name, differing, repaired=False)
                     refused.append(f"{driver.name}: {error}")
         for finding in found:

@@ -2,8 +2,8 @@
 
 An address is ``local@domain`` (RFC 5321 section 4.1.2, with RFC 6531 for letters beyond ASCII). Roost takes
 dot-atoms only: quoted local parts are legal and useless, and ``+`` begins a subaddress (RFC 5233), so it cannot
-stand in a mailbox's own name. Local parts are compared without regard to case, in Unicode normal form C. Domains
-are kept as A-labels (RFC 5890).
+stand in a mailbox's own name; nor can the signs of old source routes. Local parts are compared without regard to
+case, in Unicode normal form C. Domains are kept as A-labels (RFC 5890).
 
 A *label* makes the personal hostname: ``john`` in ``john.pop.example.com``. It is always one host label
 (RFC 1123 section 2.1), so that one wildcard certificate fits (RFC 6125 section 6.4.3). ``labels_for`` gives the
@@ -37,6 +37,7 @@ _TAGGED = re.compile(r"..--")  # RFC 5891 section 4.2.3.1: hyphens at the third 
 _HASH_LENGTHS = (6, 10, 16, 26)
 _LABEL_MAX = 63
 _NAME_MAX = 253
+_ROUTES = frozenset("%!/|")  # old signs of source routes, pipes and files: other mail servers refuse them
 _LOCAL_MAX = 64  # octets, RFC 5321 section 4.5.3.1.1
 
 
@@ -106,13 +107,19 @@ class Address:
 
     @classmethod
     def parse_own(cls, text: str, *, field: str = "address") -> Address:
-        """Read an address that a mailbox or an alias of this cluster may have: no subaddress."""
+        """Read an address that a mailbox or an alias of this cluster may have: no subaddress, no old source route."""
         address = cls.parse(text, field=field)
         if "+" in address.local:
             raise BadAddress(
                 f"{address} holds a '+', which begins a subaddress.",
                 field=field,
                 remedy="Create the mailbox without it: mail to john+anything@ reaches john@ by itself.",
+            )
+        if found := sorted(_ROUTES.intersection(address.local)):
+            raise BadAddress(
+                f"{address} holds {' '.join(found)}, which many mail servers refuse.",
+                field=field,
+                remedy="Choose a name without it.",
             )
         return address
 

@@ -135,6 +135,7 @@ class Machine:
                 "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--notify-ready=yes",
                 f"--directory={self.root}", f"--machine={nspawn_name(self.lab, self.short)}", f"--hostname={self.name}",
                 f"--network-namespace-path=/run/netns/{self._network.namespace(self.short)}",
+                "--capability=CAP_NET_ADMIN",  # its network stack is its own, packet filter included
                 "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
                 *(f"--bind-ro={source}:{target}" for source, target in binds),
             ]  # fmt: skip

@@ -13,6 +13,7 @@ from roost.drivers.hosts.driver import Hosts
 from roost.drivers.nftables.driver import Nftables
 from roost.drivers.postfix.driver import Postfix
 from roost.drivers.unbound.driver import Unbound
+from roost.host.line import hold
 from roost.host.probe import greeting
 from roost.ports.clock import Clock
 from roost.ports.driver import Driver
@@ -20,4 +21,4 @@ from roost.ports.driver import Driver
 
 def drivers(clock: Clock) -> tuple[Driver, ...]:
     """Return the drivers for this machine."""
-    return (Bind(), Unbound(), Hosts(), Nftables(), Dovecot(clock, greeting), Postfix(greeting))
+    return (Bind(), Unbound(), Hosts(), Nftables(), Dovecot(clock, greeting), Postfix(greeting, hold))

@@ -22,6 +22,7 @@ from dovecot.instance import Rooted, TestCa, wait_until
 from roost.domain.cluster import Cluster, Domain, Node, Policy, Role
 from roost.domain.desired import NodeSettings, Table, Value, settings_for
 from roost.drivers.postfix import Layout, Postfix
+from roost.host.line import hold
 from roost.host.machine import Machine
 from roost.host.probe import greeting
 from roost.ports.driver import Batch, TableStore
@@ -102,7 +103,7 @@ class Instance:
             lmtp=LMTP,
         )
         self.services = PrivateServices(self.host, root, folder)
-        self.driver = Postfix(greeting, self.layout)
+        self.driver = Postfix(greeting, hold, self.layout)
         version = self.host.run(["postconf", "-h", "mail_version"]).out.strip()
         self.facts = Facts(release=0, versions={"postfix": version})
         # See the service tlsproxy in master.cf.

@@ -130,6 +130,14 @@ def test_a_mailbox_has_no_subaddress() -> None:
         Address.parse_own("john+news@example.test")
 
 
+@pytest.mark.parametrize("local", ["john%outside.test", "host!john", "/etc/passwd", "|sh", "a%b!c"])
+def test_a_mailbox_is_no_source_route(local: str) -> None:
+    """Legal as they are, other servers refuse them; as a target of an alias outside they are let be."""
+    with pytest.raises(BadAddress, match="refuse"):
+        Address.parse_own(f"{local}@example.test")
+    assert Address.parse(f"{local}@example.test").local == local
+
+
 @pytest.mark.parametrize(
     "text", ["localhost", "1.2.3.4", "-a.test", "a..test", "a_b.test", "xn--zzzzzz99999.test", ""]
 )

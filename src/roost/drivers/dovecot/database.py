@@ -31,7 +31,7 @@ from roost.domain.errors import DaemonFailed
 from roost.drivers.dovecot.layout import Layout
 from roost.ports.host import File, Host
 
-VERSION = 1
+VERSION = 2
 
 _DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _BUSY_SECONDS = 30.0

@@ -2,7 +2,8 @@
 -- A change here needs a new number in database.py (VERSION): a file of another version is set aside and rebuilt.
 
 CREATE TABLE account (
-    id       INTEGER PRIMARY KEY,
+    -- Never used twice: login names that a hand left behind must not become somebody else's.
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
     address  TEXT    NOT NULL UNIQUE,
     number   INTEGER NOT NULL,
     hostname TEXT    NOT NULL,

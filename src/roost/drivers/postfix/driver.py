@@ -15,7 +15,7 @@ from roost.drivers.postfix import render
 from roost.drivers.postfix.layout import Layout
 from roost.drivers.postfix.mapfile import require_liblmdb
 from roost.drivers.postfix.recipients import Recipients
-from roost.drivers.postfix.watch import Target, Watch
+from roost.drivers.postfix.watch import Hold, Target, Watch
 from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
 
@@ -30,18 +30,18 @@ class Postfix:
     """One MX's Postfix.
 
     ``probe(address, port)`` returns the first line that a server says, '' where it says none
-    (``roost.host.probe.greeting``).
+    (``roost.host.probe.greeting``); ``hold`` stays connected to a server (``roost.host.line.hold``).
     """
 
     name = "postfix"
     roles = frozenset({Role.MX, Role.BACKUP_MX})
     waits_for_table: Table | None = Table.RECIPIENTS
 
-    def __init__(self, probe: Callable[[str, int], str], layout: Layout | None = None) -> None:
+    def __init__(self, probe: Callable[[str, int], str], hold: Hold, layout: Layout | None = None) -> None:
         self._probe = probe
         self._layout = layout or Layout()
         self._recipients = Recipients(self._layout)
-        self._watch = Watch(probe)
+        self._watch = Watch(hold)
 
     def packages(self) -> tuple[str, ...]:
         """Return Debian's packages; the second has the tables in LMDB."""
@@ -116,7 +116,8 @@ class Postfix:
             host.run(["postqueue", "-c", self._layout.config, "-f"], check=False)
 
     def close(self) -> None:
-        """Let go of the tables' files."""
+        """Let go of the lines and of the tables' files."""
+        self._watch.close()
         self._recipients.close()
 
     def _next_hops(self, settings: NodeSettings) -> list[Target]:

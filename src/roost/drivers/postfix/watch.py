@@ -1,53 +1,61 @@
 """Who answers again? Then the mail that waits for it need not wait any longer.
 
-Each server is asked in a thread of its own, because one that is cut off answers only with silence. One that is
-well is asked more rarely, since each question is two lines in its log.
+A line is held to each server, in a thread of its own, because one that is cut off answers only with silence.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 
-_WELL_EVERY = 4
-"""Of how many looks one asks a server that answered the last time."""
+_AGAIN_SECONDS = 1.0
 
 Target = tuple[str, int]
+Hold = Callable[[str, int, Callable[[], None], threading.Event], None]
+"""Stays connected to a server; see ``roost.host.line.hold``."""
 
 
 class Watch:
-    """Asks servers for their greeting: ``probe(address, port)``, '' where there is none."""
+    """Holds lines to servers."""
 
-    def __init__(self, probe: Callable[[str, int], str]) -> None:
-        self._probe = probe
+    def __init__(self, hold: Hold) -> None:
+        self._hold = hold
         self._lock = threading.Lock()
+        self._leave: dict[Target, threading.Event] = {}
         self._well: set[Target] = set()
-        self._asking: set[Target] = set()
-        self._looks = 0
         self._returned = False
 
     def look(self, targets: Iterable[Target]) -> bool:
-        """Say whether a server has come back (or was met first) since the last look; ask on. Returns at once."""
+        """Say whether a server has come back (or was met first) since the last look. Returns at once."""
         wanted = set(targets)
         with self._lock:
-            self._well &= wanted
-            self._looks += 1
-            due = wanted - self._asking
-            if self._looks % _WELL_EVERY:
-                due -= self._well
-            self._asking |= due
+            for target in set(self._leave) - wanted:
+                self._leave.pop(target).set()
+            for target in wanted - set(self._leave):
+                self._leave[target] = leave = threading.Event()
+                name = f"line to {target[0]}"
+                threading.Thread(target=self._keep, args=(target, leave), name=name, daemon=True).start()
             returned, self._returned = self._returned, False
-        for target in sorted(due):
-            threading.Thread(target=self._ask, args=(target,), name=f"watch {target[0]}", daemon=True).start()
         return returned
 
-    def _ask(self, target: Target) -> None:
-        well = False
-        try:
-            well = self._probe(*target).startswith("220")
-        finally:
+    def is_well(self, target: Target) -> bool:
+        """Say whether the line to a server stands."""
+        with self._lock:
+            return target in self._well
+
+    def close(self) -> None:
+        """Let go of all lines."""
+        self.look(())
+
+    def _keep(self, target: Target, leave: threading.Event) -> None:
+        while not leave.is_set():
+            self._hold(*target, partial(self._note, target), leave)
             with self._lock:
-                self._asking.discard(target)
-                if well and target not in self._well:
-                    self._returned = True
-                (self._well.add if well else self._well.discard)(target)
+                self._well.discard(target)
+            leave.wait(_AGAIN_SECONDS)
+
+    def _note(self, target: Target) -> None:
+        with self._lock:
+            self._well.add(target)
+            self._returned = True
