@@ -72,7 +72,7 @@ class Cluster:
         self._wait_for_controller()
         client = self.client.machine
         client.write(CA_FILE, self.control.read("/etc/roost/controller-ca.crt"))
-        self._tell_the_world({})
+        self.tell_the_world({})
         self.roost("policy", "set", "forwarders", client.address, "--no-wait")
         members = [m for m in self.lab.machines() if roles_of(m.short)]
         tokens = {self.control: self.roost("node", "token", self.control.name)["token"]}
@@ -83,7 +83,7 @@ class Cluster:
         with ThreadPoolExecutor(4) as pool:
             for name in pool.map(lambda pair: self.join(*pair), tokens.items()):
                 say(f"{name} joined")
-        self._tell_the_world({domain: f"pop.{domain}"})
+        self.tell_the_world({domain: f"pop.{domain}"})
         self.wait_ready(say)
 
     def _add_node(self, machine: Machine) -> str:
@@ -92,7 +92,14 @@ class Cluster:
         return str(added["token"])
 
     def join(self, machine: Machine, token: str) -> str:
-        """Let a machine join with its token; return its name."""
+        """Let a machine join with its token; return its name. A bare one is given Roost's package first."""
+        if machine.spec.flavour == "bare":
+            machine.run(["apt-get", "-q", "update"], timeout=120)
+            machine.run(
+                ["apt-get", "-q", "-y", "install", "--no-install-recommends", "roost"],
+                env={"DEBIAN_FRONTEND": "noninteractive"},
+                timeout=300,
+            )
         url = f"https://{self.control.address}:8443"
         machine.run(["roost", "join", url], input=f"{token}\n", timeout=60)
         return machine.name
@@ -127,7 +134,7 @@ class Cluster:
                 said = text
             time.sleep(0.2)
 
-    def _tell_the_world(self, domains: Mapping[str, str]) -> None:
+    def tell_the_world(self, domains: Mapping[str, str]) -> None:
         """Put the records of the mail domains into the outside DNS, as ``roost domain records`` lists them."""
         self._serial += 1
         exchangers: list[tuple[int, str]] = []
