@@ -10,7 +10,7 @@ from roost.api.identity import actor_of
 from roost.api.parts import Parts, parts_of
 from roost.control import nodes
 from roost.control import status as statuses
-from roost.wire.resources import NewNode, NodeAdded, NodeView, Written
+from roost.wire.resources import NewNode, NodeAdded, NodeChange, NodeView, Written
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
 Actor = Annotated[str, Depends(actor_of)]
@@ -71,6 +71,13 @@ def _with_token(parts: Parts, actor: str, name: str, minutes: int, answer: NodeA
     made = nodes.new_token(parts.store, actor, name, fingerprint, now=now, minutes=minutes)
     answer.token, answer.expires = made.text, made.expires
     return answer
+
+
+@router.patch("/{name}")
+def change(name: str, body: NodeChange, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Give a node other roles or addresses."""
+    done = nodes.change(parts_of(request).store, actor, name, body.roles, body.addresses, dry_run=dry_run)
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)
 
 
 @router.delete("/{name}")

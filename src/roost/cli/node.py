@@ -15,7 +15,7 @@ from roost.cli.status import health_of, roles_of, state_of
 from roost.domain.cluster import Node
 from roost.domain.errors import BadSetting
 from roost.domain.names import host_name
-from roost.wire.resources import NewNode, NodeAdded
+from roost.wire.resources import NewNode, NodeAdded, NodeChange
 
 app = App(name="node")
 
@@ -106,6 +106,42 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
             *((f"Has {table} to", revision) for table, revision in sorted(found.positions.items())),
         ]
     )
+
+
+@app.command(name="set")
+def set_(
+    name: str,
+    /,
+    *,
+    role: list[RoleWord] | None = None,
+    address: list[str] | None = None,
+    options: Writing = WRITING,
+    session: Use,
+) -> None:
+    """Give a node other roles or addresses.
+
+    What is given replaces all that it has: name every role that it is to keep. The packages of a new role are
+    installed; the daemons of one that is gone are stopped.
+
+    Examples:
+      roost node set ns2.cluster.test --role dns --role mx
+      roost node set ms1.cluster.test --address 192.0.2.111
+      roost node set ms1.cluster.test --role storage --dry-run
+
+    Parameters
+    ----------
+    name
+        The node.
+    role
+        What it does; give the option again for each further role.
+    address
+        IP address of the machine; give the option again for each further one.
+    """
+    node = host_name(name, field="node")
+    if not role and not address:
+        raise BadSetting("Nothing is to be changed.", field="role", remedy="Give --role or --address.")
+    change = NodeChange(roles=list(role) if role else None, addresses=address or None)
+    settle(session, options, session.client().change_node(node, change, dry_run=options.dry_run))
 
 
 @app.command

@@ -12,7 +12,7 @@ from roost.control.writing import Done, writing
 from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.errors import AlreadyExists, BadName, NotAuthenticated, NotFound, StillInUse
 from roost.domain.names import host_name, lies_in
-from roost.ports.store import JoinToken, Store
+from roost.ports.store import JoinToken, Store, Writer
 
 _REFUSED = "Make a new one with 'roost node token NAME'."
 
@@ -41,21 +41,68 @@ def add(
     node = Node.parse(name, list(roles), list(addresses))
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
-        for other in cluster.nodes:
-            if other.name == node.name:
-                raise AlreadyExists(
-                    f"There is a node {node.name} already.",
-                    field="name",
-                    remedy="Choose another name, or 'roost node token' to let it join again.",
-                )
-            shared = set(other.addresses) & set(node.addresses)
-            if shared:
-                raise AlreadyExists(f"{other.name} has the address {shared.pop()} already.", field="addresses")
+        if any(other.name == node.name for other in cluster.nodes):
+            raise AlreadyExists(
+                f"There is a node {node.name} already.",
+                field="name",
+                remedy="Choose another name, or 'roost node token' to let it join again.",
+            )
+        _refuse_shared(cluster, node)
         for domain in cluster.domains:
             if lies_in(node.name, domain.access_zone):
                 raise BadName(f"{node.name} lies in the access zone of {domain.name}.", field="name")
         done.add(tx.put_node(node, "node added"), f"Node {node.name} added as {', '.join(sorted(node.roles))}.")
     return done
+
+
+def change(
+    store: Store,
+    actor: str,
+    name: str,
+    roles: Sequence[str] | None,
+    addresses: Sequence[str] | None,
+    *,
+    dry_run: bool = False,
+) -> Done:
+    """Give a node other roles or addresses; None leaves them. A role that others depend on stays."""
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        cluster = tx.cluster()
+        old = find(cluster, name)
+        wanted = Node.parse(
+            old.name,
+            sorted(old.roles) if roles is None else list(roles),
+            list(old.addresses) if addresses is None else list(addresses),
+        )
+        new = dataclasses.replace(wanted, joined=old.joined)
+        if new == old:
+            return done
+        _refuse_shared(cluster, new)
+        if Role.STORAGE in old.roles - new.roles:
+            _refuse_home(tx, new.name)
+        if Role.CONTROL in old.roles - new.roles:
+            raise StillInUse(f"{new.name} is the controller's own node.", field="roles")
+        said = []
+        if new.roles != old.roles:
+            said.append(f"it is {', '.join(sorted(new.roles))}")
+        if new.addresses != old.addresses:
+            said.append(f"it has {', '.join(new.addresses)}")
+        done.add(tx.put_node(new, "node changed"), f"Node {new.name}: {', '.join(said)}.")
+    return done
+
+
+def _refuse_shared(cluster: Cluster, node: Node) -> None:
+    for other in cluster.nodes:
+        shared = set(other.addresses) & set(node.addresses)
+        if shared and other.name != node.name:
+            raise AlreadyExists(f"{other.name} has the address {shared.pop()} already.", field="addresses")
+
+
+def _refuse_home(tx: Writer, name: str) -> None:
+    count = tx.count_mailboxes(home=name)
+    if count:
+        raise StillInUse(
+            f"{name} is the home of {count} mailboxes.", field="node", remedy="Move them to other homes first."
+        )
 
 
 def new_token(store: Store, actor: str, name: str, fingerprint: str, *, now: datetime, minutes: int) -> Token:
@@ -95,13 +142,7 @@ def remove(store: Store, actor: str, name: str, *, dry_run: bool = False) -> Don
     """Remove a node on which no mailbox lives. Its certificate is worth nothing from then on."""
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         node = find(tx.cluster(), name)
-        count = tx.count_mailboxes(home=node.name)
-        if count:
-            raise StillInUse(
-                f"{node.name} is the home of {count} mailboxes.",
-                field="node",
-                remedy="Move them to other homes first.",
-            )
+        _refuse_home(tx, node.name)
         if Role.CONTROL in node.roles:
             raise StillInUse(f"{node.name} is the controller's own node.", field="node")
         done.add(tx.remove_node(node.name), f"Node {node.name} removed.")

@@ -175,6 +175,9 @@ class AdminClient:
     def add_node(self, new: r.NewNode, *, dry_run: bool = False) -> r.NodeAdded:
         return self._write("POST", "/v1/nodes", new, dry_run=dry_run, kind=r.NodeAdded)
 
+    def change_node(self, name: str, change: r.NodeChange, *, dry_run: bool = False) -> r.Written:
+        return self._write("PATCH", f"/v1/nodes/{_segment(name)}", change, dry_run=dry_run)
+
     def remove_node(self, name: str, *, dry_run: bool = False) -> r.Written:
         return self._write("DELETE", f"/v1/nodes/{_segment(name)}", dry_run=dry_run)
 

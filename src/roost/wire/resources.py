@@ -133,6 +133,13 @@ class NewNode(Resource):
     valid_minutes: int = Field(default=60, ge=1, le=10_080)
 
 
+class NodeChange(Resource):
+    """What to change of a node; None leaves it as it is, a list replaces the whole."""
+
+    roles: list[str] | None = None
+    addresses: list[str] | None = None
+
+
 class NodeView(Resource):
     """A node as it is, with what it last said. ``late`` is by how many changes it is behind."""
 

@@ -182,6 +182,42 @@ def test_nodes(store: SqlStore) -> None:
         assert "ms3.example.net" not in {node.name for node in view.cluster().with_role(Role.STORAGE)}
 
 
+def _revision(store: SqlStore) -> int:
+    with store.read() as view:
+        return view.revision()
+
+
+def test_nodes_that_change(store: SqlStore) -> None:
+    """Roles and addresses are replaced; a role that others depend on stays."""
+    nodes.add(store, "me", "ms3.example.net", ["storage"], ["192.0.2.30"])
+    nodes.change(store, "me", "ms3.example.net", ["dns", "mx"], None)
+    nodes.change(store, "me", "ms3.example.net", None, ["192.0.2.33", "2001:db8::33"])
+    with store.read() as view:
+        changed = nodes.find(view.cluster(), "ms3.example.net")
+    assert (changed.roles, changed.addresses) == ({Role.DNS, Role.MX}, ("192.0.2.33", "2001:db8::33"))
+    assert nodes.change(store, "me", "ms3.example.net", ["mx", "dns"], None).revision == 0, "nothing to change"
+    before = _revision(store)
+    world.add(store, "john")
+    for roles, addresses, error in (
+        (["mx", "backup-mx"], None, BadSetting),
+        ([], None, BadSetting),
+        (None, ["nonsense"], BadName),
+        (None, [], BadSetting),
+    ):
+        with pytest.raises(error):
+            nodes.change(store, "me", "ms3.example.net", roles, addresses)
+    with pytest.raises(StillInUse, match="home of 1"):
+        nodes.change(store, "me", MS1, ["dns"], None)
+    with pytest.raises(AlreadyExists):
+        nodes.change(store, "me", MS1, None, ["192.0.2.33"])
+    with pytest.raises(NotFound):
+        nodes.change(store, "me", "ms9.example.net", ["dns"], None)
+    nodes.add(store, "me", "control.example.net", ["control"], ["192.0.2.40"])
+    with pytest.raises(StillInUse, match="controller"):
+        nodes.change(store, "me", "control.example.net", ["dns"], None)
+    assert _revision(store) == before + 2, "one mailbox and one node"
+
+
 def test_joining(store: SqlStore) -> None:
     """By a token, once, in time."""
     nodes.add(store, "me", "ms3.example.net", ["storage"], ["192.0.2.30"])
