@@ -41,8 +41,10 @@ def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMM
         out.document(found)
     if found.lines:
         _table(out, found.lines)
-    else:
+    elif found.rows_checked or found.earlier:
         out.say(f"No drift found; {found.rows_checked} rows checked.")
+    else:
+        out.say("Nobody has asked for a check yet: 'roost drift --check' does.")
     if found.earlier:
         out.say("Found and dealt with before that:")
         _table(out, found.earlier)
