@@ -19,7 +19,7 @@ app = App(name="alias")
 def add(address: str, /, *targets: str, options: Writing = WRITING, session: Use) -> None:
     """Add an alias: mail for it goes to all its targets, inside or outside.
 
-    Examples:
+    For example:
       roost alias add sales@example.test john@example.test
       roost alias add sales@example.test john@example.test desk@elsewhere.test
 
@@ -37,7 +37,7 @@ def add(address: str, /, *targets: str, options: Writing = WRITING, session: Use
 def set_(address: str, /, *targets: str, options: Writing = WRITING, session: Use) -> None:
     """Replace all targets of an alias.
 
-    Examples:
+    For example:
       roost alias set sales@example.test jane@example.test
       roost alias set sales@example.test jane@example.test --dry-run
 
@@ -63,7 +63,7 @@ def list_(
 ) -> None:
     """List aliases, sorted by address.
 
-    Examples:
+    For example:
       roost alias list
       roost alias list --domain example.test --all --output json
 
@@ -96,7 +96,7 @@ def list_(
 def show(address: str, /, *, options: Common = COMMON, session: Use) -> None:
     """Show one alias.
 
-    Examples:
+    For example:
       roost alias show sales@example.test
 
     Parameters
@@ -114,7 +114,7 @@ def show(address: str, /, *, options: Common = COMMON, session: Use) -> None:
 def remove(address: str, /, *, options: Writing = WRITING, session: Use) -> None:
     """Remove an alias.
 
-    Examples:
+    For example:
       roost alias remove sales@example.test
 
     Parameters

@@ -22,7 +22,7 @@ def backup(file: str, /, *, replace: bool = False, options: Common = COMMON, ses
 
     The copy is consistent, and the controller goes on working meanwhile.
 
-    Examples:
+    For example:
       roost backup /var/backups/roost-monday
       roost backup /var/backups/roost-latest --replace
 
@@ -63,7 +63,7 @@ def restore(file: str, /, *, yes: bool = False, options: Common = COMMON, sessio
     The nodes follow by themselves. Everything that was changed after the backup is
     lost, so the command wants --yes, or asks.
 
-    Examples:
+    For example:
       roost restore /var/backups/roost-monday --yes
 
     Parameters

@@ -12,7 +12,7 @@ from roost.cli.session import Use
 def completion(shell: Literal["bash", "zsh", "fish"], /, *, options: Common = COMMON, session: Use) -> None:
     """Print a script that lets a shell complete this command line.
 
-    Examples:
+    For example:
       roost completion bash > /usr/share/bash-completion/completions/roost
       roost completion zsh > /usr/share/zsh/vendor-completions/_roost
       roost completion fish > ~/.config/fish/completions/roost.fish

@@ -37,7 +37,7 @@ def add(
     Its users' personal hostnames lie in the access zone: john.pop.example.test.
     Afterwards give the world's DNS the records that 'roost domain records' shows.
 
-    Examples:
+    For example:
       roost domain add example.test
       roost domain add example.test --quota 2G
       roost domain add example.test --access-zone in.example.test
@@ -64,7 +64,7 @@ def add(
 def list_(*, options: Common = COMMON, session: Use) -> None:
     """List the mail domains.
 
-    Examples:
+    For example:
       roost domain list
       roost domain list --output json
     """
@@ -79,7 +79,7 @@ def list_(*, options: Common = COMMON, session: Use) -> None:
 def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
     """Show one domain.
 
-    Examples:
+    For example:
       roost domain show example.test
 
     Parameters
@@ -113,7 +113,7 @@ def set_(
 ) -> None:
     """Change a domain; what is not named stays.
 
-    Examples:
+    For example:
       roost domain set example.test --quota 5G
       roost domain set example.test --suspended refuse --dry-run
 
@@ -139,7 +139,7 @@ def set_(
 def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, session: Use) -> None:
     """Remove a domain that has no mailboxes and aliases left.
 
-    Examples:
+    For example:
       roost domain remove example.test
       roost domain remove example.test --yes --output json
 
@@ -161,7 +161,7 @@ def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, sessi
 def records(name: str, /, *, options: Common = COMMON, session: Use) -> None:
     """Print the records that the world's DNS should have for a domain.
 
-    Examples:
+    For example:
       roost domain records example.test
       roost domain records example.test --output json
 

@@ -22,7 +22,7 @@ def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMM
 
     That is what was missing, changed or foreign there at their last check.
 
-    Examples:
+    For example:
       roost drift
       roost drift --check
       roost drift --check --timeout 300 --output json

@@ -18,7 +18,7 @@ _LONGEST_NAME = 100
 def list_(*, options: Common = COMMON, session: Use) -> None:
     """List the keys; never their secrets, which nobody has.
 
-    Examples:
+    For example:
       roost key list
       roost key list --output json
     """
@@ -36,7 +36,7 @@ def list_(*, options: Common = COMMON, session: Use) -> None:
 def add(name: str, /, *, valid_days: int | None = None, options: Common = COMMON, session: Use) -> None:
     """Make a key. It is shown this once, alone on standard output.
 
-    Examples:
+    For example:
       (umask 077; roost key add backup-job --valid-days 90 > /etc/roost/backup.key)
       roost key add monitoring --output json
 
@@ -63,7 +63,7 @@ def add(name: str, /, *, valid_days: int | None = None, options: Common = COMMON
 def remove(id: str, /, *, options: Common = COMMON, session: Use) -> None:
     """Remove a key: whoever holds it is refused from then on.
 
-    Examples:
+    For example:
       roost key remove k7d2
 
     Parameters

@@ -29,7 +29,7 @@ def log(
 ) -> int:
     """Show the audit log: who changed what, the newest at the end.
 
-    Examples:
+    For example:
       roost log
       roost log --last 500 --output json
       roost log --follow

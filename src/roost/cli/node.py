@@ -39,7 +39,7 @@ def add(
 
     The token is shown this once.
 
-    Examples:
+    For example:
       roost node add ms1.cluster.test --role storage --address 192.0.2.11
       roost node add mx1.cluster.test --role mx --role dns --address 192.0.2.21
 
@@ -68,7 +68,7 @@ def add(
 def list_(*, options: Common = COMMON, session: Use) -> None:
     """List the nodes.
 
-    Examples:
+    For example:
       roost node list
       roost node list --output json
     """
@@ -83,7 +83,7 @@ def list_(*, options: Common = COMMON, session: Use) -> None:
 def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
     """Show one node: what it does, and how far it is.
 
-    Examples:
+    For example:
       roost node show ms1.cluster.test
 
     Parameters
@@ -150,7 +150,7 @@ def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, sessi
 
     Its certificate is worthless from then on.
 
-    Examples:
+    For example:
       roost node remove ms1.cluster.test
       roost node remove ms1.cluster.test --dry-run
 
@@ -174,7 +174,7 @@ def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, se
 
     It is shown this once.
 
-    Examples:
+    For example:
       roost node token ms1.cluster.test
       roost node token ms1.cluster.test --valid-minutes 10 --output json
 

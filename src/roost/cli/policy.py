@@ -19,7 +19,7 @@ app = App(name="policy")
 def show(*, options: Common = COMMON, session: Use) -> None:
     """Show the cluster's policy.
 
-    Examples:
+    For example:
       roost policy show
       roost policy show --output json
     """
@@ -43,7 +43,7 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       login_processes     performance or security
       notify_secondaries  IP addresses of foreign DNS servers, with commas
 
-    Examples:
+    For example:
       roost policy set ttl 30
       roost policy set message_size 50M
       roost policy set forwarders 192.0.2.53,198.51.100.53

@@ -13,7 +13,7 @@ def receipt(revision: int, /, *, wait: float = 0.0, options: Common = COMMON, se
 
     The exit status is 0 when all have, else 3.
 
-    Examples:
+    For example:
       roost receipt 1234
       roost receipt 1234 --wait 60
       roost receipt 1234 --output json

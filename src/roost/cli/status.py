@@ -22,7 +22,7 @@ _HOME_AND_CLEAR = "\x1b[H\x1b[2J"  # ECMA-48 CUP and ED
 def status(*, watch: bool = False, options: Common = COMMON, session: Use) -> None:
     """Show the cluster: its nodes, and what needs attention.
 
-    Examples:
+    For example:
       roost status
       roost status --watch
       roost status --output json

@@ -36,7 +36,7 @@ def add(
     comes from. Waits until every node that must know the mailbox does, and shows
     which has it.
 
-    Examples:
+    For example:
       roost user add john@example.test
       roost user add john@example.test --home ms1.cluster.test --quota 2G
       pass show john | roost user add john@example.test --password-stdin
@@ -75,7 +75,7 @@ def list_(
 ) -> None:
     """List mailboxes, sorted by address.
 
-    Examples:
+    For example:
       roost user list
       roost user list --domain example.test --all
       roost user list --home ms1.cluster.test --output json
@@ -113,7 +113,7 @@ def list_(
 def show(address: str, /, *, options: Common = COMMON, session: Use) -> None:
     """Show one mailbox: its personal hostname, its home and where mail for it leads.
 
-    Examples:
+    For example:
       roost user show john@example.test
       roost user show john@example.test --output json
 
@@ -142,7 +142,7 @@ def show(address: str, /, *, options: Common = COMMON, session: Use) -> None:
 def set_(address: str, /, *, quota: str, options: Writing = WRITING, session: Use) -> None:
     """Change a mailbox.
 
-    Examples:
+    For example:
       roost user set john@example.test --quota 5G
       roost user set john@example.test --quota 0
 
@@ -161,7 +161,7 @@ def set_(address: str, /, *, quota: str, options: Writing = WRITING, session: Us
 def remove(address: str, /, *, yes: bool = False, options: Writing = WRITING, session: Use) -> None:
     """Remove a mailbox. Its mail stays on its home for the policy's keep_days.
 
-    Examples:
+    For example:
       roost user remove john@example.test
       roost user remove john@example.test --yes --no-wait
 

@@ -23,7 +23,7 @@ def password(
 
     Asks for it on the terminal, twice, unless an option says where it comes from.
 
-    Examples:
+    For example:
       roost user password john@example.test
       pass show john | roost user password john@example.test --password-stdin
       roost user password john@example.test --password-hash /root/john.hash
@@ -48,7 +48,7 @@ def suspend(address: str, /, *, options: Writing = WRITING, session: Use) -> Non
 
     What happens to its mail is the domain's setting 'suspended'.
 
-    Examples:
+    For example:
       roost user suspend john@example.test
       roost user suspend john@example.test --dry-run
 
@@ -63,7 +63,7 @@ def suspend(address: str, /, *, options: Writing = WRITING, session: Use) -> Non
 def resume(address: str, /, *, options: Writing = WRITING, session: Use) -> None:
     """Let a suspended mailbox log in again.
 
-    Examples:
+    For example:
       roost user resume john@example.test
 
     Parameters

@@ -26,7 +26,7 @@ def import_(file: str, /, *, options: BulkWriting = BULK_WRITING, session: Use) 
     is one, nothing is added. Hashes are far quicker than passwords in clear, which
     the controller has to hash.
 
-    Examples:
+    For example:
       roost user import staff.csv --dry-run
       roost user import staff.csv
       roost user import staff.csv --no-wait --output json

@@ -148,7 +148,7 @@ def shell(machine: str, /, *, name: str = _DEFAULT) -> int:
 def run(machine: str, /, *command: str, name: str = _DEFAULT) -> int:
     """Run a command in a machine, as root; put -- before it.
 
-    Examples:
+    For example:
       scripts/lab run mx1 -- postqueue -p
 
     Parameters
@@ -251,7 +251,7 @@ def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False
 
     The cluster stays up. Takes minutes the first time, when the images are built.
 
-    Examples:
+    For example:
       scripts/lab
       scripts/lab tour --mixed
 

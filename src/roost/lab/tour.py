@@ -29,7 +29,7 @@ The cluster runs on. What to try next (every command again with --help):
   scripts/lab shell control                             be the administrator: roost status, roost --help
   scripts/lab run control -- roost user add anna@{DOMAIN} --password-stdin <<< "her secret"
   scripts/lab run client -- dig john.pop.{DOMAIN}    where john's mailbox is, as the world sees it
-  scripts/lab run mx1 -- postmap -q john@{DOMAIN} lmdb:/etc/postfix/roost/aliases
+  scripts/lab run mx1 -- postmap -q john@{DOMAIN} lmdb:/var/lib/roost/postfix/recipients
   scripts/lab kill ms2                                  a home dies; mail for the others flows on, its own waits
   scripts/lab boot ms2                                  and arrives
   scripts/lab kill control                              nobody notices

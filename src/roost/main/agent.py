@@ -15,14 +15,13 @@ app = cyclopts.App(name="agent", help="Run this machine's agent.")
 def join(url: str, token: str = "-", *, no_start: bool = False) -> None:  # noqa: S107 - '-' is not a password
     """Join this machine to a cluster, with the token that 'roost node add' printed.
 
-    The machine's keys are made here and never leave it. The controller is recognised by the fingerprint in the token.
-    Then roost-agent.service is started: it installs what the node's roles need and brings it to its settings.
+    The machine's keys are made here and never leave it. The controller is
+    recognised by the fingerprint in the token. Then roost-agent.service is started:
+    it installs what the node's roles need and brings it to its settings.
 
-    Examples
-    --------
-    roost join https://192.0.2.1:8443 TOKEN
-
-    echo TOKEN | roost join https://192.0.2.1:8443
+    For example:
+      roost join https://192.0.2.1:8443 TOKEN
+      echo TOKEN | roost join https://192.0.2.1:8443
 
     Parameters
     ----------
@@ -42,9 +41,8 @@ def join(url: str, token: str = "-", *, no_start: bool = False) -> None:  # noqa
 def run(*, settings: Path = AGENT_FILE) -> None:
     """Run the agent in the foreground, as its systemd unit does.
 
-    Examples
-    --------
-    systemctl start roost-agent
+    For example:
+      systemctl start roost-agent
 
     Parameters
     ----------

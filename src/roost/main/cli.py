@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import structlog
+from cyclopts import App
 
 from roost.cli.app import build, run
 from roost.main import agent, controller
@@ -20,6 +21,11 @@ def main() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    sys.exit(run(command_line(), sys.argv[1:]))
+
+
+def command_line() -> App:
+    """Return the whole command line: what the reference of the commands is written from, too."""
     app = build()
     app.command(controller.app)
     app.command(agent.app)
@@ -29,4 +35,4 @@ def main() -> None:
         name="lab",
         help="A whole cluster of real machines on this one, to learn and to test.",
     )
-    sys.exit(run(app, sys.argv[1:]))
+    return app

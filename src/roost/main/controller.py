@@ -25,12 +25,12 @@ def init(
 ) -> None:
     """Found a cluster on this machine, which becomes its controller.
 
-    Makes the private CA, the store and the first administrator's key (for root on this machine), and starts the
-    controller. The machine becomes the cluster's first node, in the role ``control``; let it join like any other.
+    Makes the private CA, the store and the first administrator's key (for root on
+    this machine), and starts the controller. The machine becomes the cluster's
+    first node, in the role 'control'; let it join like any other.
 
-    Examples
-    --------
-    roost controller init example.net --name control.example.net --address 192.0.2.1
+    For example:
+      roost controller init example.net --name c1.example.net --address 192.0.2.1
 
     Parameters
     ----------
@@ -56,9 +56,8 @@ def init(
 def run(*, settings: Path = CONTROLLER_FILE, state: Path = CONTROLLER_STATE) -> None:
     """Run the controller in the foreground, as its systemd unit does.
 
-    Examples
-    --------
-    systemctl start roost-controller
+    For example:
+      systemctl start roost-controller
 
     Parameters
     ----------

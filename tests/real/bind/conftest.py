@@ -1,3 +1,5 @@
+"""A real named for the tests of the driver."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
