@@ -16,7 +16,7 @@ from roost.agent import files, tables
 from roost.agent.disk import Disk
 from roost.domain.change import FOUND
 from roost.domain.desired import NodeSettings, Table
-from roost.domain.errors import RoostError
+from roost.domain.errors import DaemonFailed, RoostError, TooMuchChange
 from roost.ports.driver import Batch, Driver, TableStore
 from roost.ports.host import Facts, Host, Services
 from roost.wire.agent_messages import DriftFinding, DriftReport, TableNews
@@ -125,6 +125,10 @@ class Node:
     def _converge_one(self, driver: Driver, facts: Facts) -> list[DriftFinding]:
         assert self.settings is not None  # noqa: S101 - converge looked
         wanted = files.plan(driver, self.settings, facts, self._host, self._disk)
+        if driver.waits_for_table in self.state.loaded and driver.waits_for_table not in self._tables:
+            # Has it lost its data while nobody looked? Then its daemon must not be started, nor be missed.
+            self._register(driver)
+            self.unload_emptied()
         start = self._may_start(driver)
         known = bool(self._disk.owned(driver.name))
         down = self._complaint(driver) if start and not wanted.changes else ""
@@ -133,8 +137,7 @@ class Node:
             _log.info("applied files", driver=driver.name, changed=len(wanted.changes), started=start)
         fresh = wanted.changes or not any(owner is driver for owner, _ in self._tables.values())
         if fresh:
-            for store in driver.tables(self.settings, self._host):
-                self._tables[store.table] = (driver, store)
+            self._register(driver)
             if start != self._may_start(driver) or not start:
                 self._hold(driver)
         if not known or self.state.applied != self.settings.revision:
@@ -146,6 +149,11 @@ class Node:
         if down:
             found.append(DriftFinding(driver=driver.name, what=down, found="down", repaired=True))
         return found
+
+    def _register(self, driver: Driver) -> None:
+        assert self.settings is not None  # noqa: S101 - converge looked
+        for store in driver.tables(self.settings, self._host):
+            self._tables[store.table] = (driver, store)
 
     def _complaint(self, driver: Driver) -> str:
         """Return what is wrong with a daemon that should run and answer; '' where it does."""
@@ -231,7 +239,13 @@ class Node:
         with self._lock:
             for driver, store in self._tables.values():
                 if self.state.epoch and store.position() > 0:
-                    found = tables.resync(store, controller)
+                    try:
+                        found = tables.resync(store, controller)
+                    except (TooMuchChange, DaemonFailed) as error:
+                        # It is tried at each turn; until then 'roost status' says why the node stays behind.
+                        self._ill(driver, error)
+                        raise
+                    self._well(driver)
                     _log.warning("compared with a restored store", driver=driver.name, repaired=len(found))
             self._seen.clear()
             self.state.epoch = epoch

@@ -13,10 +13,10 @@ from roost.agent.node import Node
 from roost.domain.cluster import Cluster, Domain, Role
 from roost.domain.cluster import Node as Member
 from roost.domain.desired import BUCKETS, NodeSettings, Table, Value, bucket_of, digest_of, settings_for
-from roost.domain.errors import TooMuchChange
+from roost.domain.errors import DaemonFailed, TooMuchChange
 from roost.drivers.null import MemoryTable, NullDriver
 from roost.host.fake import FakeHost, FakeServices
-from roost.ports.host import Facts, File
+from roost.ports.host import Facts, File, Host, Services
 from roost.wire.agent_messages import BucketReply, BucketRequest, DigestReply, DigestRequest, TableNews
 
 MX = Member("mx1.cluster.test", frozenset({Role.MX}), ("198.18.0.11",), True)
@@ -199,6 +199,33 @@ def test_a_table_that_lost_its_data_stops_its_daemon() -> None:
     assert bench.services.is_active("mail")
 
 
+class ReadingDriver(NullDriver):
+    """Like Postfix: its daemon is well only while it can read the table."""
+
+    def alive(self, host: Host, services: Services) -> None:
+        super().alive(host, services)
+        if any(table.position() == 0 for table in self.tables(settings(), host)):
+            raise DaemonFailed("The daemon cannot read its table.")
+
+
+def test_a_table_that_was_lost_while_the_agent_was_off_is_loaded_again() -> None:
+    """The agent starts, finds a daemon that cannot read its table, and has the table fed all the same."""
+    bench = Bench(waits=True)
+    bench.driver.__class__ = ReadingDriver
+    bench.node.take_settings(settings(1))
+    news = TableNews(rows=[("a@example.test", {"hop": "x"})], upto=5, more=False)
+    bench.node.take_rows("recipients", news)
+    assert bench.services.is_active("mail")
+    bench.table.clear()
+    node = bench.boot()
+    assert node.positions()["recipients"] == 0
+    assert not node.loaded()
+    assert not bench.services.is_active("mail")
+    node.take_rows("recipients", news)
+    assert bench.services.is_active("mail")
+    assert node.health == {}
+
+
 def test_a_table_that_fails_is_paused_and_tried_again() -> None:
     """Half applied, then refused: the position stays, so the same rows come again."""
     bench = Bench()
@@ -265,6 +292,10 @@ def test_a_restored_store_is_adopted_by_comparing() -> None:
         bench.table.held.update({f"v{n}@example.test": {"hop": "x"} for n in range(100)})
         bench.node.adopt("three", FakeStore(older, 2_000_009))
     assert bench.node.state.epoch == "two"
+    assert "would delete 100" in bench.node.health["mail"], "the reason is told"
+    bench.table.held = dict(older)
+    bench.node.adopt("three", FakeStore(older, 2_000_009))
+    assert bench.node.health == {}
 
 
 def test_a_role_that_is_lost_stops_its_daemon() -> None:
