@@ -39,7 +39,7 @@ def test_one_name_in_two_domains(cluster: Cluster, second: str) -> None:
         hostname = f"{local}.pop.{domain}"
         for protocol in ("imap", "pop3"):
             found = cluster.client.read(
-                hostname, f"{local}@{domain}", password, protocol=protocol, text=f"only-{domain}@", wait=30
+                hostname, f"{local}@{domain}", password, protocol=protocol, text=f"only-{domain}", wait=30
             )
             assert found.ok, found.error
             assert found.count == 1

@@ -101,7 +101,7 @@ class Agent:
             self._renew(reply.settings.service_names, node=reply.settings.node)
             node.take_settings(reply.settings)
         if reply.epoch != node.state.epoch:
-            node.adopt(reply.epoch, self._controller())
+            node.adopt(reply.epoch, self._controller(), lifted=reply.lifted)
             if request.epoch:
                 return
         for name, news in reply.tables.items():
@@ -110,10 +110,10 @@ class Agent:
             asked = set(request.positions) - {"settings"} - set(request.paused)
             node.take_silence(asked, set(reply.tables))
         if reply.check > node.state.checked:
-            self._check(reply.check)
+            self._check(reply.check, lifted=reply.lifted)
 
-    def _check(self, number: int) -> None:
-        report = self._node.check(number, self._controller())
+    def _check(self, number: int, *, lifted: bool = False) -> None:
+        report = self._node.check(number, self._controller(), lifted=lifted)
         self._controller().drift(report)
         self._node.state.checked = max(self._node.state.checked, number)
 

@@ -234,13 +234,16 @@ class Node:
                     self._disk.keep_state(self.state)
                     self._hold(driver)
 
-    def adopt(self, epoch: str, controller: tables.Comparer) -> None:
-        """Follow another store: a new node does it at once, one that has tables makes them the store's first."""
+    def adopt(self, epoch: str, controller: tables.Comparer, *, lifted: bool = False) -> None:
+        """Follow another store: a new node does it at once, one that has tables makes them the store's first.
+
+        ``lifted``: an administrator has lifted the brake.
+        """
         with self._lock:
             for driver, store in self._tables.values():
                 if self.state.epoch and store.position() > 0:
                     try:
-                        found = tables.resync(store, controller)
+                        found = tables.resync(store, controller, lifted=lifted)
                     except (TooMuchChange, DaemonFailed) as error:
                         # It is tried at each turn; until then 'roost status' says why the node stays behind.
                         self._ill(driver, error)
@@ -253,8 +256,11 @@ class Node:
 
     # Checks
 
-    def check(self, number: int, controller: tables.Comparer) -> DriftReport:
-        """Compare everything with what it should be, repair it, and say what was found."""
+    def check(self, number: int, controller: tables.Comparer, *, lifted: bool = False) -> DriftReport:
+        """Compare everything with what it should be, repair it, and say what was found.
+
+        ``lifted``: an administrator has lifted the brake.
+        """
         began = time.monotonic()
         found = self.converge()
         refused, checked = [], 0
@@ -263,7 +269,7 @@ class Node:
                 differing, rows, _ = tables.compare(store, controller)
                 checked += rows
                 try:
-                    tables.repair(store, differing, rows)
+                    tables.repair(store, differing, rows, lifted=lifted)
                     found += tables.findings(driver.name, differing, repaired=True)
                 except RoostError as error:
                     # The brake, or a daemon that cannot take it; the report says so, and the feed goes on.

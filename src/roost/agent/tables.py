@@ -78,11 +78,14 @@ def _differences(
     return found
 
 
-def repair(store: TableStore, found: list[tuple[Change, str, Value | None]], rows: int) -> None:
+def repair(
+    store: TableStore, found: list[tuple[Change, str, Value | None]], rows: int, *, lifted: bool = False
+) -> None:
     """Put right what differs; raises ``TooMuchChange`` where the brake refuses, and then changes nothing."""
     if not found:
         return
-    brake([change for change, _, _ in found], rows)
+    if not lifted:
+        brake([change for change, _, _ in found], rows)
     store.apply(Batch([(key, value) for _, key, value in found], store.position(), None))
 
 
@@ -94,10 +97,12 @@ def findings(driver: str, found: list[tuple[Change, str, Value | None]], *, repa
     ]
 
 
-def resync(store: TableStore, controller: Comparer) -> list[tuple[Change, str, Value | None]]:
+def resync(
+    store: TableStore, controller: Comparer, *, lifted: bool = False
+) -> list[tuple[Change, str, Value | None]]:
     """Make a table the store's, whatever its position says: a backup was restored. Returns what was put right."""
     found, rows, head = compare(store, controller, any_position=True)
-    repair(store, found, rows)
+    repair(store, found, rows, lifted=lifted)
     store.apply(Batch([], head, store.position()))
     return found
 

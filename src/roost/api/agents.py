@@ -94,7 +94,7 @@ def _reply(news: News) -> FeedReply:
         str(table): TableNews(rows=list(page.rows), upto=page.upto, more=page.more)
         for table, page in news.pages.items()
     }
-    return FeedReply(epoch=news.epoch, settings=news.settings, tables=tables, check=news.check)
+    return FeedReply(epoch=news.epoch, settings=news.settings, tables=tables, check=news.check, lifted=news.lifted)
 
 
 @router.post("/digests")

@@ -85,11 +85,11 @@ def get_drift(request: Request, actor: Actor) -> Drift:
 
 
 @router.post("/drift")
-def check_drift(request: Request, actor: Actor) -> Drift:
-    """Ask every node to check now."""
+def check_drift(request: Request, actor: Actor, lift_brake: Annotated[list[str], Query()] = []) -> Drift:  # noqa: B006
+    """Ask every node to check now; on the nodes in ``lift_brake`` it may delete as many rows as are too many."""
     del actor
     parts = parts_of(request)
-    drifting.ask(parts.store)
+    drifting.ask(parts.store, lift_brake)
     return _drift(parts)
 
 

@@ -9,6 +9,8 @@ from roost.cli.options import COMMON, Common
 from roost.cli.output import Output
 from roost.cli.receipts import check_seconds
 from roost.cli.session import Use
+from roost.domain.errors import BadSetting
+from roost.domain.names import host_name
 
 if TYPE_CHECKING:
     from roost.wire.client import AdminClient
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.3
 
 
-def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMMON, session: Use) -> None:
+def drift(
+    *,
+    check: bool = False,
+    lift_brake: list[str] | None = None,
+    timeout: float = 120.0,
+    options: Common = COMMON,
+    session: Use,
+) -> None:
     """Show what nodes found not to be as it should, and repaired.
 
     That is what was missing, changed or foreign there at their last check.
@@ -26,17 +35,24 @@ def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMM
       roost drift
       roost drift --check
       roost drift --check --timeout 300 --output json
+      roost drift --check --lift-brake ms1.cluster.test
 
     Parameters
     ----------
     check
         Let every node check now, and wait until all that are connected have.
+    lift_brake
+        With --check: a node that held repairs back, because they would delete too many rows, may make them this
+        once; give the option again for each further node.
     timeout
         Seconds to wait for the nodes.
     """
     out, client = session.out(options), session.client()
     check_seconds(timeout, "timeout")
-    found = _check(out, client, timeout) if check else client.drift()
+    lifted = [host_name(name, field="lift_brake") for name in lift_brake or ()]
+    if lifted and not check:
+        raise BadSetting("The brake is lifted for one check.", field="lift_brake", remedy="Give --check too.")
+    found = _check(out, client, timeout, lifted) if check else client.drift()
     if out.json:
         out.document(found)
     if found.lines:
@@ -51,7 +67,7 @@ def drift(*, check: bool = False, timeout: float = 120.0, options: Common = COMM
     for node in found.waiting:
         out.warn(f"{node} has not done check {found.check}; see 'roost status'.")
     for node, sentence in sorted(found.refused.items()):
-        out.warn(f"{node} held repairs back: {sentence}")
+        out.warn(f"{node} held repairs back: {sentence}".replace("NODE", node))
 
 
 def _table(out: Output, lines: list[DriftLine]) -> None:
@@ -62,9 +78,9 @@ def _table(out: Output, lines: list[DriftLine]) -> None:
     out.table(("NODE", "AT", "DRIVER", "WHAT", "FOUND", "REPAIRED"), rows)
 
 
-def _check(out: Output, client: AdminClient, seconds: float) -> Drift:
+def _check(out: Output, client: AdminClient, seconds: float, lifted: list[str]) -> Drift:
     """Ask for a check and wait for the nodes that can do it now."""
-    found = client.check_drift()
+    found = client.check_drift(lift_brake=lifted)
     away = {node.name for node in client.nodes() if not node.connected}
     until = time.monotonic() + seconds
     total = len(found.waiting)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from roost.control import nodes
 from roost.control.followers import Followers
-from roost.ports.store import CHECK, Report, Store
+from roost.ports.store import CHECK, LIFTED, Reader, Report, Store
 
 KIND = "drift"
 """Reports of checks: a node's last one."""
@@ -33,12 +35,23 @@ def take(store: Store, report: Report, *, checked: bool, found: bool) -> None:
         store.put_report(replace(report, kind=FOUND))
 
 
-def ask(store: Store) -> int:
-    """Ask every node for a check now; return its number."""
+def ask(store: Store, lift: Sequence[str] = ()) -> int:
+    """Ask every node for a check now; return its number.
+
+    On the nodes in ``lift`` this one check may delete as many rows as it finds too many. Raises ``NotFound``.
+    """
     with store.read() as view:
         number = int(view.value(CHECK) or 0) + 1
+        names = [nodes.find(view.cluster(), name).name for name in lift]
+    store.put_value(LIFTED, " ".join([str(number), *names]))
     store.put_value(CHECK, str(number))
     return number
+
+
+def lifted(view: Reader, name: str) -> bool:
+    """Say whether the brake is lifted on a node for the check that was asked for last."""
+    number, *names = (view.value(LIFTED) or "0").split()
+    return number == view.value(CHECK) and name in names
 
 
 def drift(store: Store, followers: Followers) -> Drift:

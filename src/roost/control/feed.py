@@ -10,6 +10,7 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from roost.control import drift
 from roost.domain.cluster import Cluster, Node
 from roost.domain.desired import NodeSettings, Table, Value, settings_for, tables_of
 from roost.domain.errors import BadSetting, Forbidden
@@ -24,6 +25,7 @@ class News:
     check: int
     settings: NodeSettings | None = None
     pages: dict[Table, Page] = field(default_factory=dict)
+    lifted: bool = False
 
 
 class Feed:
@@ -68,7 +70,7 @@ class Feed:
                     after = positions.get(table, 0)
                     if table in positions and table not in paused and after < view.head(table, scope):
                         pages[table] = view.page(table, scope, after, self._rows)
-            return News(now_epoch, int(view.value(CHECK) or 0), settings, pages)
+            return News(now_epoch, int(view.value(CHECK) or 0), settings, pages, drift.lifted(view, name))
 
     def differing(
         self, name: str, table: str, position: int, buckets: Sequence[tuple[int, int]]

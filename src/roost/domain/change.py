@@ -45,5 +45,5 @@ def brake(changes: list[Change], rows: int) -> None:
     if deletions > max(BRAKE_FLOOR, rows * BRAKE_SHARE):
         raise TooMuchChange(
             f"A repair would delete {deletions} of {rows} rows, more than {BRAKE_SHARE:.0%}.",
-            remedy="If that is right, empty the table's file on the node: it is loaded anew from the controller.",
+            remedy="If that is right: 'roost drift --check --lift-brake NODE'.",
         )

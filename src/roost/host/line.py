@@ -1,7 +1,8 @@
 """A connection held open to a server, so that it cannot go away and come back unseen.
 
 Asking now and then misses a short outage, and the mail that was put off in it then waits for its next turn. A held
-connection does not survive a restart, a reboot or a cable that was out for long, so its end is the proof.
+connection does not survive a restart or a reboot, and one over which no answer comes in time is given up, so its end
+is the proof.
 """
 
 from __future__ import annotations
@@ -11,22 +12,21 @@ import socket
 import threading
 from collections.abc import Callable
 
-_ANSWER_SECONDS = 5.0
-_QUIET_SECONDS = 10.0
-"""How long nothing is said: servers end connections that are idle for some minutes (Postfix and Dovecot after 5)."""
+_ANSWER_SECONDS = 3.0
 
 
-def hold(host: str, port: int, answered: Callable[[], None], leave: threading.Event) -> None:
+def hold(host: str, port: int, quiet: float, answered: Callable[[], None], leave: threading.Event) -> None:
     """Connect to an SMTP or LMTP server and stay; return when it is gone, or soon after ``leave`` was set.
 
     ``answered`` is called once the server has greeted with 220; a frozen server's kernel still completes connections.
+    After ``quiet`` seconds it is asked whether it is still there. So nothing that lasts for 3 s more is missed.
     """
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=_ANSWER_SECONDS) as line:
         if not line.recv(512).startswith(b"220"):
             return
         answered()
         while not leave.is_set():
-            line.settimeout(_QUIET_SECONDS)
+            line.settimeout(quiet)
             try:
                 # A word that nobody asked for is a farewell (421), nothing at all an end.
                 line.recv(512)

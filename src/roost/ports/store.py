@@ -31,6 +31,9 @@ EPOCH = "epoch"
 CHECK = "check"
 """The own value that counts the drift checks asked for."""
 
+LIFTED = "lifted"
+"""The own value that says for which check (its number) the brake is lifted on which nodes, between blanks."""
+
 
 @dataclass(frozen=True)
 class Event:

@@ -75,13 +75,14 @@ class FeedReply(Message):
     """What is newer than the request's positions; ``settings`` only where they changed.
 
     Where ``epoch`` differs from the node's, its tables are to be loaded anew from position 0. ``check`` asks for
-    a drift check where it is greater than the node's ``checked``.
+    a drift check where it is greater than the node's ``checked``; ``lifted`` says that the brake is off for it.
     """
 
     epoch: str
     settings: NodeSettings | None = None
     tables: dict[str, TableNews] = {}
     check: int = 0
+    lifted: bool = False
 
 
 class DigestRequest(Message):

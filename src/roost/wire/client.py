@@ -14,7 +14,7 @@ the controller and to nobody else.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import quote
@@ -199,9 +199,9 @@ class AdminClient:
     def drift(self) -> r.Drift:
         return self._get("/v1/drift", r.Drift)
 
-    def check_drift(self) -> r.Drift:
+    def check_drift(self, *, lift_brake: Sequence[str] = ()) -> r.Drift:
         """Ask all nodes to look for drift now; returns at once, with those that have yet to do it."""
-        return read(self._send("POST", "/v1/drift"), r.Drift)
+        return read(self._send("POST", "/v1/drift", query={"lift_brake": list(lift_brake)}), r.Drift)
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[r.EventView]:
         """Return the entries of the audit log after a revision, the oldest first."""

@@ -14,7 +14,7 @@ import world
 from hypothesis import given, settings
 from world import MS1, MS2, MX1, NS1
 
-from roost.control import aliases, domains, mailboxes, nodes, policy
+from roost.control import aliases, domains, drift, mailboxes, nodes, policy
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mailboxes import Wanted
@@ -32,7 +32,7 @@ from roost.domain.desired import (
     settings_for,
     tables_of,
 )
-from roost.domain.errors import BadSetting, Forbidden, Refused
+from roost.domain.errors import BadSetting, Forbidden, NotFound, Refused
 from roost.ports.store import Reader
 from roost.store import open_backups, open_store
 from roost.store.store import SqlStore
@@ -337,3 +337,20 @@ def test_after_any_history(history: list[tuple[Any, ...]], rows: int) -> None:
             assert list(store.verify_audit()) == []
         finally:
             store.close()
+
+
+def test_the_brake_is_lifted_for_one_check_on_named_nodes(store: SqlStore) -> None:
+    """The next check begins with the brake on again."""
+    feed = Feed(store, 100)
+
+    def lifted(name: str) -> bool:
+        return feed.answer(name, "", {}, held=-1).lifted
+
+    assert not lifted(MS1)
+    drift.ask(store, [MS1])
+    assert lifted(MS1)
+    assert not lifted(MS2)
+    drift.ask(store)
+    assert not lifted(MS1)
+    with pytest.raises(NotFound):
+        drift.ask(store, ["ms99.example.net"])

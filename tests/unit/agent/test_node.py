@@ -274,6 +274,9 @@ def test_the_brake_holds_back_a_repair_that_would_empty_a_table() -> None:
     assert "300 of 300" in report.refused
     assert not any(finding.repaired for finding in report.findings)
     assert len(bench.table.held) == 300
+    assert "--lift-brake" in report.refused
+    assert all(finding.repaired for finding in bench.node.check(2, FakeStore({}, 9), lifted=True).findings)
+    assert bench.table.held == {}
 
 
 def test_a_restored_store_is_adopted_by_comparing() -> None:
@@ -293,8 +296,8 @@ def test_a_restored_store_is_adopted_by_comparing() -> None:
         bench.node.adopt("three", FakeStore(older, 2_000_009))
     assert bench.node.state.epoch == "two"
     assert "would delete 100" in bench.node.health["mail"], "the reason is told"
-    bench.table.held = dict(older)
-    bench.node.adopt("three", FakeStore(older, 2_000_009))
+    bench.node.adopt("three", FakeStore(older, 2_000_009), lifted=True)
+    assert bench.table.held == older
     assert bench.node.health == {}
 
 

@@ -25,6 +25,11 @@ _UNIT = "postfix.service"
 _NOBODY = "roost-probe@invalid"  # RFC 2606: no recipient can have it
 _NOT_FOUND = 1
 
+# A home that does not answer for 5 s has mail put off (lmtp_connect_timeout), so less than that must be noticed. A
+# primary counts what asks it too often as junk (smtpd_junk_command_limit), and its outages are long.
+_QUIET_HOME = 2.0
+_QUIET_PRIMARY = 30.0
+
 
 class Postfix:
     """One MX's Postfix.
@@ -111,7 +116,8 @@ class Postfix:
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Flush the queue where a server that mail waits for has come back."""
         self._recipients.settle()
-        if self._watch.look(self._next_hops(settings)):
+        backup = Role.BACKUP_MX in settings.roles
+        if self._watch.look(self._next_hops(settings), _QUIET_PRIMARY if backup else _QUIET_HOME):
             # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).
             host.run(["postqueue", "-c", self._layout.config, "-f"], check=False)
 

@@ -12,7 +12,7 @@ from functools import partial
 _AGAIN_SECONDS = 1.0
 
 Target = tuple[str, int]
-Hold = Callable[[str, int, Callable[[], None], threading.Event], None]
+Hold = Callable[[str, int, float, Callable[[], None], threading.Event], None]
 """Stays connected to a server; see ``roost.host.line.hold``."""
 
 
@@ -26,8 +26,11 @@ class Watch:
         self._well: set[Target] = set()
         self._returned = False
 
-    def look(self, targets: Iterable[Target]) -> bool:
-        """Say whether a server has come back (or was met first) since the last look. Returns at once."""
+    def look(self, targets: Iterable[Target], quiet: float) -> bool:
+        """Say whether a server has come back (or was met first) since the last look. Returns at once.
+
+        After ``quiet`` seconds a server is asked whether it is still there.
+        """
         wanted = set(targets)
         with self._lock:
             for target in set(self._leave) - wanted:
@@ -35,7 +38,7 @@ class Watch:
             for target in wanted - set(self._leave):
                 self._leave[target] = leave = threading.Event()
                 name = f"line to {target[0]}"
-                threading.Thread(target=self._keep, args=(target, leave), name=name, daemon=True).start()
+                threading.Thread(target=self._keep, args=(target, quiet, leave), name=name, daemon=True).start()
             returned, self._returned = self._returned, False
         return returned
 
@@ -46,11 +49,11 @@ class Watch:
 
     def close(self) -> None:
         """Let go of all lines."""
-        self.look(())
+        self.look((), 0)
 
-    def _keep(self, target: Target, leave: threading.Event) -> None:
+    def _keep(self, target: Target, quiet: float, leave: threading.Event) -> None:
         while not leave.is_set():
-            self._hold(*target, partial(self._note, target), leave)
+            self._hold(*target, quiet, partial(self._note, target), leave)
             with self._lock:
                 self._well.discard(target)
             leave.wait(_AGAIN_SECONDS)
