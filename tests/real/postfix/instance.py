@@ -267,6 +267,10 @@ class Instance:
         out = self.host.run(["postqueue", "-c", self.layout.config, "-j"]).out
         return [json.loads(line) for line in out.splitlines()]
 
+    def flush(self) -> None:
+        """Have everything that waits tried now."""
+        self.host.run(["postqueue", "-c", self.layout.config, "-f"])
+
     def reasons(self) -> list[str]:
         """Return why recipients wait."""
         return [

@@ -57,6 +57,6 @@ def test_a_primary_that_does_not_know_the_recipient_yet_makes_it_wait(net: Net) 
     backup.wait_deferred()
 
     primary.put(*ROWS)
-    backup.host.run(["postqueue", "-c", backup.layout.config, "-f"])
+    backup.flush()
 
     wait_until(lambda: net.ms1.mails, "the mail arrives")

@@ -39,7 +39,6 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
             field="postfix",
             remedy="Install Postfix 3.7 (Debian 12) or later.",
         )
-    commands = _commands(settings)
     values = {
         "node": settings.node,
         "domains": [domain.name for domain in settings.domains],
@@ -47,7 +46,6 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "layout": layout,
         "backup": Role.BACKUP_MX in settings.roles,
         "primaries": _primaries(settings, layout),
-        "commands": bool(commands),
         "listen": f"{layout.listen}:{layout.smtp}" if layout.listen else layout.smtp,
         "fingerprint": facts.certificate or "none yet",
     }
@@ -57,7 +55,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         File(layout.replies, _text("roost-replies.j2", values)),
         File(layout.domains, _HEADER + "".join(f"{domain.name} ours\n" for domain in settings.domains)),
         File(layout.waiting, _HEADER + _waiting(settings)),
-        File(layout.commands, _HEADER + commands),
+        File(layout.commands, _HEADER + _commands(settings)),
     )
 
 
@@ -73,17 +71,20 @@ def _primaries(settings: NodeSettings, layout: Layout) -> str:
 
 
 def _waiting(settings: NodeSettings) -> str:
-    """Return transports for what was accepted and has no row (any more or yet): it waits instead of bouncing."""
-    lines = []
-    for domain in settings.domains:
-        lines.append(f"{domain.name} retry:4.1.1 This recipient is not known here yet\n")
-        lines.append(f".{domain.access_zone} retry:4.3.0 The home of this mailbox is not known here yet\n")
-    return "".join(lines)
+    """Return transports for personal hostnames whose row is gone or still to come: mail waits instead of bouncing."""
+    words = "retry:4.3.0 The home of this mailbox is not known here yet"
+    return "".join(f".{domain.access_zone} {words}\n" for domain in settings.domains)
 
 
 def _commands(settings: NodeSettings) -> str:
-    """Return rules that write a recipient's domain in A-labels (RFC 5890) where a client wrote it in letters."""
-    return "".join(_command(domain.name) for domain in settings.domains if "xn--" in domain.name)
+    """Return rules for what clients say: of the first that fits, the result counts.
+
+    The parameter SMTPUTF8 (RFC 6531) is taken off, since Dovecot's LMTP refuses it (2.3, and 2.4 as Debian has it)
+    and Postfix would then bounce the mail, though Dovecot takes the letters themselves in sender and headers. And
+    a recipient's domain is written in A-labels (RFC 5890) where a client wrote it in letters.
+    """
+    strip = "/^(MAIL FROM:.*>.*) SMTPUTF8( .*)?$/ ${1}${2}\n"
+    return strip + "".join(_command(domain.name) for domain in settings.domains if "xn--" in domain.name)
 
 
 def _command(domain: str) -> str:

@@ -41,6 +41,11 @@ class Watch:
             threading.Thread(target=self._ask, args=(target,), name=f"watch {target[0]}", daemon=True).start()
         return returned
 
+    def is_well(self, target: Target) -> bool:
+        """Say whether a server answered when it was asked last."""
+        with self._lock:
+            return target in self._well
+
     def _ask(self, target: Target) -> None:
         well = False
         try:
