@@ -171,6 +171,7 @@ class Instance:
         assert trusted in file.content
         self.host.write(replace(file, content=file.content.replace(trusted, "mynetworks = 192.0.2.0/24")))
         self.services.reload("")
+        wait_until(lambda: self.rcpt("somebody@outside.test")[0] == 554, "loopback is trusted no more")
 
     def wait_alive(self) -> None:
         def alive() -> bool:
