@@ -123,7 +123,7 @@ def set_(
     What is given replaces all that it has: name every role that it is to keep. The packages of a new role are
     installed; the daemons of one that is gone are stopped.
 
-    Examples:
+    For example:
       roost node set ns2.cluster.test --role dns --role mx
       roost node set ms1.cluster.test --address 192.0.2.111
       roost node set ms1.cluster.test --role storage --dry-run

@@ -1,8 +1,8 @@
 """The real machine: commands, files. With ``systemd.py`` and ``probe.py`` the only room that touches it.
 
-Files are put in place like a surgeon would: written under a temporary name in the same folder, given their owner and mode,
-fsynced, renamed, and the folder fsynced, so that after a power cut there is the old file or the new one. A reader
-never sees a half. A symbolic link at the path is replaced by the file.
+Files are put in place like a surgeon would: written under a temporary name in the same folder, given their owner and
+mode, fsynced, renamed, and the folder fsynced, so that after a power cut there is the old file or the new one. A
+reader never sees a half. A symbolic link at the path is replaced by the file.
 """
 
 from __future__ import annotations

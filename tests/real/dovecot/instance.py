@@ -34,6 +34,12 @@ from roost.ports.driver import Batch, TableStore
 from roost.ports.host import Facts, Ran
 
 NODE = "ms1.cluster.test"
+MX = "127.0.0.1"
+"""The address from which the cluster's one MX delivers."""
+
+PASSWORD = "secret"
+"""Everybody's, unless a test says otherwise."""
+
 DOMAINS = ("example.test", "xn--bcher-kva.example")
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 _HASHES: dict[str, str] = {}
@@ -61,7 +67,7 @@ def hashed(password: str) -> str:
     return _HASHES[password]
 
 
-def account(address: str, number: int = 1, password: str = "secret", **changes: object) -> tuple[str, Value]:
+def account(address: str, number: int = 1, password: str = PASSWORD, **changes: object) -> tuple[str, Value]:
     """Return a row of the table for an address whose local part is its label."""
     local, domain = address.split("@")
     hostname = f"{local}.pop.{domain}"
@@ -182,7 +188,7 @@ class PrivateServices:
 
     def disable(self, unit: str) -> None:
         self.calls.append("disable")
-        if self._process is not None:
+        if self._process is not None and unit == "dovecot.service":
             self._process.terminate()
             self._process.wait(30)
 
@@ -195,6 +201,8 @@ class PrivateServices:
         self.enable(unit)
 
     def is_active(self, unit: str) -> bool:
+        if unit != "dovecot.service":
+            return True  # a timer, which needs systemd
         return self._process is not None and self._process.poll() is None
 
 
@@ -241,6 +249,7 @@ class Instance:
             mail=f"{folder}/mail",
             run=f"{folder}/run",
             state=f"{folder}/state",
+            units=f"{folder}/units",
             log=f"{folder}/log",
             certificate=f"{folder}/service.crt",
             key=f"{folder}/service.key",
@@ -268,9 +277,12 @@ class Instance:
         return self.facts.versions["dovecot"].startswith("2.4")
 
     def settings(self) -> NodeSettings:
-        node = Node(NODE, frozenset({Role.STORAGE}), (self.address,))
+        nodes = (
+            Node(NODE, frozenset({Role.STORAGE}), (self.address,)),
+            Node("mx1.cluster.test", frozenset({Role.MX}), (MX,)),
+        )
         domains = tuple(Domain.parse(name) for name in DOMAINS)
-        return settings_for(Cluster("cluster.test", 1, (node,), domains, self.policy), NODE)
+        return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy), NODE)
 
     def install(self) -> None:
         """Do what the agent does on a new node."""
@@ -291,6 +303,8 @@ class Instance:
             if self.host.read(file.path) is None or self.host.read(file.path).content != file.content:  # type: ignore[union-attr]
                 self.host.write(file)
                 changed.add(file.path)
+        # There is no systemd for this Dovecot.
+        changed -= {self.layout.purge_service, self.layout.purge_timer}
         self.driver.check(self.host)
         self.driver.activate(self.host, self.services, frozenset(changed))  # type: ignore[arg-type]
         return frozenset(changed)
@@ -359,7 +373,7 @@ class Instance:
     def pop3(self, name: str = "john.pop.example.test") -> _Pop3:
         return _Pop3(self.address, self.layout.pop3s, name, self.ca.context())
 
-    def login(self, user: str, password: str = "secret") -> _Imap:
+    def login(self, user: str, password: str = PASSWORD) -> _Imap:
         """Log in by AUTHENTICATE PLAIN, which can carry any name."""
         client = self.imap()
         try:
@@ -369,7 +383,7 @@ class Instance:
             raise
         return client
 
-    def refused(self, user: str, password: str = "secret") -> str:
+    def refused(self, user: str, password: str = PASSWORD) -> str:
         """Return the words with which a login is refused; fails where it is not."""
         try:
             client = self.login(user, password)
@@ -379,9 +393,9 @@ class Instance:
         raise AssertionError(f"{user} could log in")
 
     @contextlib.contextmanager
-    def lmtp(self) -> Iterator[smtplib.LMTP]:
-        """LMTP as Postfix speaks it: STARTTLS, verified under the node's name."""
-        client = smtplib.LMTP(self.address, self.layout.lmtp, timeout=60)
+    def lmtp(self, source: str = MX) -> Iterator[smtplib.LMTP]:
+        """LMTP as Postfix speaks it: STARTTLS, verified under the node's name; ``source`` is where it comes from."""
+        client = smtplib.LMTP(self.address, self.layout.lmtp, source_address=(source, 0), timeout=60)  # type: ignore[call-arg]
         try:
             client._host = NODE  # type: ignore[attr-defined]
             client.ehlo()
@@ -415,7 +429,7 @@ def private_dovecot(root: str, ca: TestCa, kind: type[Dovecot] = Dovecot) -> Ite
             mounted.mkdir()
             undo.callback(mounted.rmdir)
             subprocess.run(["mount", "--bind", str(folder), str(mounted)], check=True)
-            undo.callback(subprocess.run, ["umount", str(mounted)], check=True)
+            undo.callback(subprocess.run, ["umount", "--lazy", str(mounted)], check=True)
         instance = Instance(root, folder, f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}", ca, kind)
         undo.callback(instance.stop)
         instance.install()

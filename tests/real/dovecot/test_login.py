@@ -50,7 +50,7 @@ def test_starttls_and_nothing_without_tls(dovecot: Instance) -> None:
 
 def test_old_tls_is_refused(dovecot: Instance) -> None:
     context = dovecot.ca.context()
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     dovecot.ca.context = lambda: context  # type: ignore[method-assign]
@@ -86,7 +86,7 @@ def test_names_beyond_ascii(dovecot: Instance) -> None:
         "hostname": f"xn--jrg-sna.pop.{ascii_domain}",
         "target": f"xn--jrg-sna@xn--jrg-sna.pop.{ascii_domain}",
     }
-    address, value = account(f"x@{ascii_domain}", 7)
+    _, value = account(f"x@{ascii_domain}", 7)
     dovecot.put((f"jörg@{ascii_domain}", {**value, **row}))
     for user in (
         f"jörg@{ascii_domain}",

@@ -1,4 +1,4 @@
-"""Mail comes in by LMTP and is read by IMAP and POP3: the same bytes, to the right mailbox, or refused in the right way."""
+"""Mail comes in by LMTP and is read by IMAP and POP3: the same bytes, to the right mailbox, or rightly refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from .instance import NODE, Instance, account, wait_until
+from .instance import Instance, account, wait_until
 
 TARGET = "john@john.pop.example.test"
 _DELIMITED = re.compile(rb"\AReturn-Path:|\ADelivered-To:|\AReceived:")
@@ -152,26 +152,23 @@ def test_full_mailbox(dovecot: Instance, policy: str, code: int, status: str) ->
     client.logout()
 
 
-def test_smtputf8_is_not_offered(dovecot: Instance) -> None:
-    """What the MX has to live with: no SMTPUTF8, yet the octets themselves are taken."""
+def test_letters_beyond_ascii_without_smtputf8(dovecot: Instance) -> None:
+    """What the MX has to live with: the parameter is neither offered nor taken, yet the octets themselves are."""
     dovecot.put(account("john@example.test"))
+    sender = "MAIL FROM:<jörg@outside.test>"
+    message = "Subject: Grüße\r\nFrom: Jörg <jörg@outside.test>\r\n\r\nschön\r\n".encode()
     with dovecot.lmtp() as client:
         assert not client.has_extn("SMTPUTF8")
         assert client.has_extn("8BITMIME")
-    found = {}
-    for line in ("MAIL FROM:<jörg@outside.test>", "MAIL FROM:<jörg@outside.test> SMTPUTF8"):
-        with dovecot.lmtp() as client:
-            client.sock.sendall(line.encode() + b"\r\n")
-            found[line] = client.getreply()
-            if found[line][0] == 250:
-                found[line + " RCPT"] = client.rcpt(TARGET)
-                found[line + " DATA"] = client.data(b"Subject: x\r\n\r\nx\r\n")
+        client.sock.sendall(f"{sender} SMTPUTF8\r\n".encode())  # type: ignore[union-attr]
+        assert client.getreply()[0] in {501, 555}
     with dovecot.lmtp() as client:
-        client.mail("a@outside.test")
-        client.sock.sendall("RCPT TO:<jörg@example.test>\r\n".encode())
-        found["RCPT"] = client.getreply()
-    print(found, _fetch(dovecot))
-    assert NODE
+        client.sock.sendall(f"{sender}\r\n".encode())  # type: ignore[union-attr]
+        assert client.getreply()[0] == 250
+        assert client.rcpt(TARGET)[0] == 250
+        assert client.data(message)[0] == 250
+    (stored,) = _fetch(dovecot)
+    assert _delivered(stored) == message
 
 
 def test_reload_shows_a_new_certificate_and_ends_nobody(dovecot: Instance) -> None:

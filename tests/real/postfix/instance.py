@@ -172,6 +172,7 @@ class Instance:
         assert trusted in file.content
         self.host.write(replace(file, content=file.content.replace(trusted, "mynetworks = 192.0.2.0/24")))
         self.services.reload("")
+        wait_until(lambda: self.rcpt("somebody@outside.test")[0] == 554, "loopback is trusted no more")
 
     def wait_alive(self) -> None:
         def alive() -> bool:
@@ -267,6 +268,10 @@ class Instance:
         """Return what waits, as postqueue(1) tells it."""
         out = self.host.run(["postqueue", "-c", self.layout.config, "-j"]).out
         return [json.loads(line) for line in out.splitlines()]
+
+    def flush(self) -> None:
+        """Have everything that waits tried now."""
+        self.host.run(["postqueue", "-c", self.layout.config, "-f"])
 
     def reasons(self) -> list[str]:
         """Return why recipients wait."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dovecot.instance import wait_until
 
 from .conftest import Net
@@ -57,6 +59,28 @@ def test_a_primary_that_does_not_know_the_recipient_yet_makes_it_wait(net: Net) 
     backup.wait_deferred()
 
     primary.put(*ROWS)
-    backup.host.run(["postqueue", "-c", backup.layout.config, "-f"])
+    backup.flush()
+
+    wait_until(lambda: net.ms1.mails, "the mail arrives")
+
+
+def test_a_primary_that_does_not_know_the_domain_yet_makes_it_wait(net: Net) -> None:
+    """As one does that was away while the domain came, until its agent has had the news."""
+    backup = net.start("mx-backup", *ROWS)
+    primary = net.start("mx1")
+    domains = primary.cluster.domains
+    primary.cluster = replace(primary.cluster, domains=domains[1:])
+    primary.configure()
+    primary.distrust_loopback()
+    wait_until(lambda: primary.rcpt("john@example.test")[0] == 554, "the primary does not relay for the domain")
+    backup.send("john@example.test")
+    backup.wait_deferred()
+    assert "said: 454 4.7.1 <john@example.test>: Relay access denied" in backup.log()
+
+    primary.cluster = replace(primary.cluster, domains=domains)
+    primary.put(*ROWS)
+    primary.configure()
+    wait_until(lambda: primary.rcpt("john@example.test")[0] == 250, "the primary knows it")
+    backup.flush()
 
     wait_until(lambda: net.ms1.mails, "the mail arrives")

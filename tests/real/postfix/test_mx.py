@@ -94,6 +94,7 @@ def test_the_next_hop_follows_the_home(net: Net, mx: Instance) -> None:
     wait_until(lambda: net.ms1.mails, "the mail arrives at the first home")
 
     mx.put(row("john@example.test", "ms2.cluster.test"))
+    net.displace(mx)
     mx.send("john@example.test")
 
     wait_until(lambda: net.ms2.mails, "the mail arrives at the second home")
@@ -107,7 +108,8 @@ def test_mail_that_waits_follows_a_move(net: Net, mx: Instance) -> None:
     mx.wait_deferred()
 
     mx.put(row("john@example.test", "ms2.cluster.test"))
-    mx.host.run(["postqueue", "-c", mx.layout.config, "-f"])
+    net.displace(mx)
+    mx.flush()
 
     wait_until(lambda: net.ms2.mails, "the mail arrives at the new home")
 

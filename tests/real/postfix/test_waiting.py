@@ -20,7 +20,7 @@ def test_a_home_that_is_down_keeps_nobody_waiting_and_is_flushed_when_it_returns
 
     mx.send("mary@example.test")
     wait_until(lambda: net.ms2.mails, "the other home's mail arrives")
-    mx.tick_until(lambda: not mx.driver.is_well(net.ms1.address), "the outage is noticed")
+    mx.tick_until(lambda: not mx.driver.is_well(mx.settings(), "ms1.cluster.test"), "the outage is noticed")
 
     net.ms1.up()
     # The queue manager's own next attempt is a minute away.
@@ -63,7 +63,7 @@ def test_a_recipient_unknown_at_home_waits(net: Net, mx: Instance) -> None:
     (reason,) = mx.wait_deferred()
     assert "450 4.1.1" in reason
     net.ms1.unknown.clear()
-    mx.host.run(["postqueue", "-c", mx.layout.config, "-f"])
+    mx.flush()
     wait_until(lambda: net.ms1.mails, "the mail arrives once the account is there")
 
 
@@ -73,7 +73,8 @@ def test_mail_without_a_next_hop_waits(net: Net, mx: Instance) -> None:
     mx.send("john@example.test")
     mx.wait_deferred()
     mx.put(("john@example.test", None))
-    mx.host.run(["postqueue", "-c", mx.layout.config, "-f"])
+    net.displace(mx)
+    mx.flush()
     wait_until(lambda: "home of this mailbox is not known" in "".join(mx.reasons()), "it waits for a home")
 
     # An alias whose target's row is still to come.

@@ -22,6 +22,7 @@ from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
 
 _UNIT = "dovecot.service"
+_PURGE = "roost-purge.timer"
 _NOBODY = "roost-probe@invalid"  # RFC 2606: no account can have it
 _NO_USER = 67
 
@@ -56,7 +57,7 @@ class Dovecot:
         )
 
     def render(self, settings: NodeSettings, facts: Facts) -> tuple[File, ...]:
-        """Return ``dovecot.conf`` and, for 2.3, the SQL file; see ``render.py``."""
+        """Return ``dovecot.conf`` and what goes with it; see ``render.py``."""
         return render.render(settings, facts, self._layout)
 
     def folders(self) -> tuple[tuple[str, int, str], ...]:
@@ -77,12 +78,17 @@ class Dovecot:
         """Make sure of the user of all mail and of the accounts, then start, reload, or restart what hangs."""
         self._make_user(host)
         self._open(host)[2].prepare()
+        units = {self._layout.purge_service, self._layout.purge_timer}
+        if units & changed:
+            host.run(["systemctl", "daemon-reload"])
+        if units & changed or not services.is_active(_PURGE):
+            services.enable(_PURGE)
         if not services.is_active(_UNIT):
             services.enable(_UNIT)
-        elif changed:
+        elif changed - units:
             services.enable(_UNIT)
             services.reload(_UNIT)
-        else:
+        elif not changed:
             try:
                 self.alive(host, services)
             except DaemonFailed:
@@ -105,6 +111,7 @@ class Dovecot:
 
     def stop(self, services: Services) -> None:
         """Stop and disable Dovecot; mail and accounts stay."""
+        services.disable(_PURGE)
         services.disable(_UNIT)
 
     def tables(self, settings: NodeSettings, host: Host) -> tuple[TableStore, ...]:

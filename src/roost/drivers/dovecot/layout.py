@@ -28,6 +28,9 @@ class Layout:
     state: str = "/var/lib/dovecot"
     """Dovecot's ``state_dir``."""
 
+    units: str = "/etc/systemd/system"
+    """Folder of the units by which mail that was expunged is removed from the disk every night."""
+
     log: str = "syslog"
     """Dovecot's ``log_path``: ``syslog`` or a file."""
 
@@ -70,3 +73,13 @@ class Layout:
     def database(self) -> str:
         """Path of the accounts."""
         return f"{self.accounts}/accounts.db"
+
+    @property
+    def purge_service(self) -> str:
+        """Path of the unit that removes expunged mail."""
+        return f"{self.units}/roost-purge.service"
+
+    @property
+    def purge_timer(self) -> str:
+        """Path of the unit that says when."""
+        return f"{self.units}/roost-purge.timer"

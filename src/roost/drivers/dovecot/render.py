@@ -7,10 +7,12 @@ thing. ``facts.versions["dovecot"]`` chooses; before Dovecot is installed the re
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import jinja2
 
+from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.errors import BadSetting
 from roost.drivers.dovecot.layout import Layout
@@ -55,14 +57,24 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "policy": settings.policy,
         "size": sizing_for(facts, settings.policy.login_processes),
         "layout": layout,
+        "deliverers": _deliverers(settings),
         "fingerprint": facts.certificate or "none yet",
     }
     files = [File(layout.conf, _text(f"dovecot-{language}.conf.j2", values))]
     files.append(File(layout.lua, _text("password.lua.j2", {})))
+    files.append(File(layout.purge_service, _text("purge.service.j2", values)))
+    files.append(File(layout.purge_timer, _text("purge.timer.j2", {})))
     if language == "2.3":
         owner = f"root:{layout.auth_group}"
         files.append(File(layout.sql, _text("dovecot-sql-2.3.conf.ext.j2", values), 0o640, owner))
     return tuple(files)
+
+
+def _deliverers(settings: NodeSettings) -> str:
+    """Return, as a list of SQL, the addresses from which LMTP may come; as Dovecot writes them."""
+    peers = (*settings.having(Role.MX), *settings.having(Role.STORAGE))
+    addresses = {ipaddress.ip_address(address) for peer in peers for address in peer.addresses}
+    return ", ".join(f"'{text}'" for text in sorted(str(address) for address in addresses)) or "''"
 
 
 def _text(template: str, values: dict[str, object]) -> str:

@@ -121,6 +121,11 @@ class Postfix:
             # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).
             host.run(["postqueue", "-c", self._layout.config, "-f"], check=False)
 
+    def is_well(self, settings: NodeSettings, name: str) -> bool:
+        """Say whether a home (on a backup MX: a primary) greeted when it was asked last."""
+        addresses = {peer.addresses[0] for peer in settings.peers if peer.name == name and peer.addresses}
+        return any(self._watch.is_well(target) for target in self._next_hops(settings) if target[0] in addresses)
+
     def close(self) -> None:
         """Let go of the lines and of the tables' files."""
         self._watch.close()

@@ -27,7 +27,7 @@ def mx_hosts(domain: str) -> list[str]:
 def attempt(host: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Try one host; return what happened."""
     began = time.time()
-    tried = {"host": host, "address": "", "refused": {}, "reply": "", "ok": False}
+    tried: dict[str, Any] = {"host": host, "address": "", "refused": {}, "reply": "", "ok": False}
     try:
         tried["address"] = socket.gethostbyname(host)
         with smtplib.SMTP(
@@ -70,6 +70,7 @@ def attempt(host: str, asked: dict[str, Any]) -> dict[str, Any]:
 
 def raw(smtp: smtplib.SMTP, line: str) -> tuple[int, bytes]:
     """Send one command in UTF-8 (RFC 6531) and return the reply."""
+    assert smtp.sock is not None  # noqa: S101 - it is connected
     smtp.sock.sendall(line.rstrip().encode() + b"\r\n")
     return smtp.getreply()
 
