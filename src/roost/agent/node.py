@@ -246,9 +246,9 @@ class Node:
                         found = tables.resync(store, controller, lifted=lifted)
                     except (TooMuchChange, DaemonFailed) as error:
                         # It is tried at each turn; until then 'roost status' says why the node stays behind.
-                        self._ill(driver, error)
+                        self.health[str(store.table)] = str(error)
                         raise
-                    self._well(driver)
+                    self.health.pop(str(store.table), None)
                     _log.warning("compared with a restored store", driver=driver.name, repaired=len(found))
             self._seen.clear()
             self.state.epoch = epoch

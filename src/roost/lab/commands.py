@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Literal
+from typing import Annotated, Literal
 
 import cyclopts
+from cyclopts import Parameter
 from rich.console import Console
 
 from roost.lab.lab import Lab, labs
@@ -18,6 +19,10 @@ from roost.lab.topology import RELEASES, Release, default_topology
 
 app = cyclopts.App(name="lab", help="A whole cluster of real Debian machines on this one, for learning and testing.")
 _DEFAULT = "tour"
+
+LabName = Annotated[str, Parameter(help="The lab's name; two labs of different names do not see each other.")]
+MachineName = Annotated[str, Parameter(help="The first label of the machine's name: mx1, ms2, client.")]
+PeerNames = Annotated[str, Parameter(help="Only between it and these machines; without any, all.")]
 
 
 class _Lines:
@@ -62,7 +67,7 @@ def _orderly() -> Iterator[None]:
 
 
 @app.command
-def start(*, release: Release = "trixie", bare: bool = False, name: str = _DEFAULT) -> None:
+def start(*, release: Release = "trixie", bare: bool = False, name: LabName = _DEFAULT) -> None:
     """Boot the machines of the default lab, without making a cluster of them.
 
     Parameters
@@ -71,8 +76,6 @@ def start(*, release: Release = "trixie", bare: bool = False, name: str = _DEFAU
         Their Debian.
     bare
         Without any package of a role: what a node needs is then really installed.
-    name
-        The lab's name; two labs of different names do not see each other.
     """
     from dataclasses import replace  # noqa: PLC0415
 
@@ -85,30 +88,26 @@ def start(*, release: Release = "trixie", bare: bool = False, name: str = _DEFAU
 
 
 @app.command
-def stop(*, keep_disks: bool = False, name: str = _DEFAULT) -> None:
+def stop(*, keep_disks: bool = False, name: LabName = _DEFAULT) -> None:
     """Switch the machines off and remove them.
 
     Parameters
     ----------
     keep_disks
         Leave their disks in /var/lib/roost-lab for a look.
-    name
-        The lab's name.
     """
     if not Lab(name).stop(keep_disks=keep_disks):
         print(f"There is no lab {name!r}.")
 
 
 @app.command
-def status(*, output: Literal["table", "json"] = "table", name: str = _DEFAULT) -> None:
+def status(*, output: Literal["table", "json"] = "table", name: LabName = _DEFAULT) -> None:
     """Show the machines, and what is wrong with them.
 
     Parameters
     ----------
     output
         A table for people, or JSON for programs.
-    name
-        The lab's name.
     """
     found = Lab(name).status()
     if output == "json":
@@ -131,21 +130,13 @@ def list_() -> None:
 
 
 @app.command
-def shell(machine: str, /, *, name: str = _DEFAULT) -> int:
-    """Open a shell in a machine, as root.
-
-    Parameters
-    ----------
-    machine
-        The first label of its name: mx1, ms2, client.
-    name
-        The lab's name.
-    """
+def shell(machine: MachineName, /, *, name: LabName = _DEFAULT) -> int:
+    """Open a shell in a machine, as root."""
     return _machine(name, machine).shell()
 
 
 @app.command
-def run(machine: str, /, *command: str, name: str = _DEFAULT) -> int:
+def run(machine: MachineName, /, *command: str, name: LabName = _DEFAULT) -> int:
     """Run a command in a machine, as root; put -- before it.
 
     For example:
@@ -153,76 +144,100 @@ def run(machine: str, /, *command: str, name: str = _DEFAULT) -> int:
 
     Parameters
     ----------
-    machine
-        The machine.
     command
         The command with its arguments.
-    name
-        The lab's name.
     """
     return _machine(name, machine).interactive(list(command))
 
 
 @app.command
-def boot(machine: str, /, *, name: str = _DEFAULT) -> None:
+def boot(machine: MachineName, /, *, name: LabName = _DEFAULT) -> None:
     """Switch a machine on."""
     _machine(name, machine).boot()
 
 
 @app.command
-def shutdown(machine: str, /, *, name: str = _DEFAULT) -> None:
+def shutdown(machine: MachineName, /, *, name: LabName = _DEFAULT) -> None:
     """Shut a machine down in order."""
     _machine(name, machine).shutdown()
 
 
 @app.command
-def kill(machine: str, /, *, name: str = _DEFAULT) -> None:
+def kill(machine: MachineName, /, *, name: LabName = _DEFAULT) -> None:
     """Cut a machine's power."""
     _machine(name, machine).kill()
 
 
 @app.command
-def freeze(machine: str, /, *, hard: bool = False, name: str = _DEFAULT) -> None:
-    """Stop everything in a machine; with --hard its kernel does not answer either."""
+def freeze(machine: MachineName, /, *, hard: bool = False, name: LabName = _DEFAULT) -> None:
+    """Stop everything that runs in a machine.
+
+    Parameters
+    ----------
+    hard
+        Cut its network too, so that its kernel does not answer either.
+    """
     _machine(name, machine).freeze(hard=hard)
 
 
 @app.command
-def thaw(machine: str, /, *, name: str = _DEFAULT) -> None:
+def thaw(machine: MachineName, /, *, name: LabName = _DEFAULT) -> None:
     """Let a frozen machine go on."""
     _machine(name, machine).thaw()
 
 
 @app.command
-def cut(machine: str, /, *peers: str, name: str = _DEFAULT) -> None:
+def cut(machine: MachineName, /, *peers: PeerNames, name: LabName = _DEFAULT) -> None:
     """Cut a machine off from all others, or from these."""
     lab = Lab(name)
     lab.machine(machine).cut(*(lab.machine(peer) for peer in peers))
 
 
 @app.command
-def mend(machine: str, /, *peers: str, name: str = _DEFAULT) -> None:
+def mend(machine: MachineName, /, *peers: PeerNames, name: LabName = _DEFAULT) -> None:
     """Undo cuts of a machine: all of them, or those from these peers."""
     lab = Lab(name)
     lab.machine(machine).join(*(lab.machine(peer) for peer in peers))
 
 
 @app.command
-def slow(machine: str, /, *, kbit: int | None = None, delay_ms: int = 0, name: str = _DEFAULT) -> None:
-    """Make a machine's network slow: so many kilobits a second, so many milliseconds each way."""
+def slow(machine: MachineName, /, *, kbit: int | None = None, delay_ms: int = 0, name: LabName = _DEFAULT) -> None:
+    """Make a machine's network slow.
+
+    Parameters
+    ----------
+    kbit
+        Kilobits a second; without it as fast as it goes.
+    delay_ms
+        Milliseconds that everything takes longer, each way.
+    """
     _machine(name, machine).slow(kbit, delay_ms)
 
 
 @app.command
-def fill(machine: str, path: str = "/", /, *, leave_bytes: int = 0, name: str = _DEFAULT) -> None:
-    """Fill the disk that holds a path in a machine."""
+def fill(machine: MachineName, path: str = "/", /, *, leave_bytes: int = 0, name: LabName = _DEFAULT) -> None:
+    """Fill the disk that holds a path in a machine.
+
+    Parameters
+    ----------
+    path
+        A path on the disk.
+    leave_bytes
+        How much to leave.
+    """
     left = _machine(name, machine).fill(path, leave_bytes)
     print(f"{left} bytes are free on {path} of {machine}.")
 
 
 @app.command
-def heal(*machines: str, name: str = _DEFAULT) -> None:
-    """Undo every fault of these machines, or of all; machines that are off are booted."""
+def heal(*machines: str, name: LabName = _DEFAULT) -> None:
+    """Undo every fault of these machines, or of all; machines that are off are booted.
+
+    Parameters
+    ----------
+    machines
+        Only these.
+    """
     lab = Lab(name)
     for machine in [lab.machine(short) for short in machines] or lab.machines():
         machine.heal()
@@ -231,7 +246,13 @@ def heal(*machines: str, name: str = _DEFAULT) -> None:
 
 @app.command
 def images(*releases: Release) -> None:
-    """Build the images that machines start from, where they are not there yet."""
+    """Build the images that machines start from, where they are not there yet.
+
+    Parameters
+    ----------
+    releases
+        Of these Debians; without any, of all.
+    """
     from roost.lab.images import Images  # noqa: PLC0415
     from roost.lab.preflight import preflight  # noqa: PLC0415
 
@@ -246,7 +267,7 @@ def _machine(name: str, short: str) -> Machine:
 
 
 @app.command(name="tour")
-def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False, name: str = _DEFAULT) -> None:
+def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False, name: LabName = _DEFAULT) -> None:
     """Bring up a whole cluster, send mail through it from outside, read it, and show every hop.
 
     The cluster stays up. Takes minutes the first time, when the images are built.
@@ -263,8 +284,6 @@ def tour(*, release: Release = "trixie", mixed: bool = False, stop: bool = False
         One machine of each role with Debian 12.
     stop
         Put everything away at the end.
-    name
-        The lab's name; the machines are found by it again.
     """
     from roost.lab.tour import walk  # noqa: PLC0415
 

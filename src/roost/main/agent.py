@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from pathlib import Path
 
@@ -12,29 +13,31 @@ from roost.main.settings import AGENT_FILE, AgentSettings, read
 app = cyclopts.App(name="agent", help="Run this machine's agent.")
 
 
-def join(url: str, token: str = "-", *, no_start: bool = False) -> None:  # noqa: S107 - '-' is not a password
+def join(url: str, *, no_start: bool = False) -> None:
     """Join this machine to a cluster, with the token that 'roost node add' printed.
 
     The machine's keys are made here and never leave it. The controller is
     recognised by the fingerprint in the token. Then roost-agent.service is started:
     it installs what the node's roles need and brings it to its settings.
 
+    The token is asked for, or read from standard input: an argument could be read by
+    every user of the machine.
+
     For example:
-      roost join https://192.0.2.1:8443 TOKEN
-      echo TOKEN | roost join https://192.0.2.1:8443
+      roost join https://192.0.2.1:8443
+      ssh control roost node token ms1.example.net | roost join https://192.0.2.1:8443
 
     Parameters
     ----------
     url:
         The controller's address.
-    token:
-        The one-time token; '-' reads it from standard input.
     no_start:
         Leave roost-agent.service off.
     """
     from roost.main import joining
 
-    joining.join(url, sys.stdin.readline().strip() if token == "-" else token, start=not no_start)  # noqa: S105 - as above
+    token = getpass.getpass("Token: ") if sys.stdin.isatty() else sys.stdin.readline()
+    joining.join(url, token.strip(), start=not no_start)
 
 
 @app.command
