@@ -83,10 +83,8 @@ def test_every_command_is_documented(reference: ModuleType) -> None:
 
 
 def test_every_parameter_of_a_command_is_explained(reference: ModuleType) -> None:
-    """A person who asks for help is told what each word is for; the lab's commands may leave out the obvious."""
+    """A person who asks for help is told what each word is for."""
     for words, command in reference.commands():
-        if words[0] == "lab":
-            continue
         for argument in command.assemble_argument_collection(parse_docstring=True):
             shown = argument.show and argument.parse
             assert not shown or argument.parameter.help, f"roost {' '.join(words)}: {argument.name}"

@@ -111,6 +111,7 @@ class Postfix:
         """Return the table ``recipients``."""
         del settings, host
         require_liblmdb()
+        self._recipients.settle()
         return (self._recipients,)
 
     def tick(self, settings: NodeSettings, host: Host) -> None:

@@ -4,13 +4,14 @@
 written in one transaction with the rows of a batch. What RCPT accepts always has its next hop, because the files
 are written in this order:
 
-1. next hops and refusals of the rows that come or change;
+1. next hops and refusals of the rows that come or change, with a list of those that are new there;
 2. the aliases that come, change or go, the position, and a note for each row that leaves something behind in the
    other files (the row went, or its hostname changed);
 3. what was left behind goes; the notes go with the next batch.
 
-Cut off before the end of 2, the position is the old one and the batch comes again. Cut off in 3, the notes say
-what is still to do: every batch and every tick begin with them. One changed row costs two commits, one that goes
+Cut off before the end of 2, the position is the old one and the batch comes again; but rows that have gone meanwhile
+come no more, so what the list of 1 names and no alias followed is removed. Cut off in 3, the notes say what is still
+to do. Every batch and every tick begin with both. One changed row costs two commits, one that goes
 two as well, whatever the number of rows.
 """
 
@@ -25,7 +26,7 @@ from roost.domain.errors import DaemonFailed
 from roost.drivers.postfix.entries import Entry, entry_of, hostname_in, owner_key
 from roost.drivers.postfix.layout import Layout
 from roost.drivers.postfix.mapfile import MapFile, NoFile, Transaction, text
-from roost.drivers.postfix.rows import BEGUN, LEFT, REVISION, Files, find_strange, rows
+from roost.drivers.postfix.rows import BEGUN, LED, LEFT, REVISION, Files, find_strange, rows
 from roost.ports.driver import Batch
 
 _ROW_BYTES = 64
@@ -50,6 +51,7 @@ class Recipients:
         """Finish what a crash has cut off, if there are files; raises ``DaemonFailed``."""
         with self._applying, suppress(NoFile):
             self._finish(self._notes())
+            self._take_back()
 
     def close(self) -> None:
         """Let go of the files; Postfix still reads them."""
@@ -82,6 +84,7 @@ class Recipients:
             gone = [key for key, value in batch.rows if value is None and not self._remove_strange(key)]
             done = self._notes()
             self._finish(done)
+            self._take_back()
             self._lead(entries, begin=batch.since is not None)
             self._finish(self._turn(entries, gone, done, batch))
 
@@ -110,11 +113,34 @@ class Recipients:
         """Step 1: write next hops and refusals, each file only where something differs."""
         hops: dict[str, str] = {BEGUN: "1"} if begin else {}
         refusals: dict[str, str | None] = {BEGUN: "1"} if begin else {}
+        with self._aliases.read() as aliases:
+            fresh = {key: entry for key, entry in entries.items() if aliases.get(key) != entry.alias}
         for key, entry in entries.items():
             refusals[key] = entry.refusal or None
             if entry.hop:
                 hops[entry.hostname] = entry.hop
                 hops[owner_key(entry.hostname)] = key
+        if names := [entry.hostname for entry in fresh.values() if entry.hop]:
+            hops[LED] = "\n".join(names)
+        if names := [key for key, entry in fresh.items() if entry.refusal]:
+            refusals[LED] = "\n".join(names)
+        _write(self._hops, hops)
+        _write(self._refusals, refusals)
+
+    def _take_back(self) -> None:
+        """Remove what step 1 of a batch has brought and its step 2 has not followed."""
+        hops: dict[str, str | None] = {}
+        refusals: dict[str, str | None] = {}
+        with self._aliases.read() as aliases:
+            with self._hops.read() as known:
+                for hostname in _lines(known.get(LED)):
+                    owner = known.get(owner_key(hostname))
+                    if owner is not None and hostname_in(aliases.get(owner) or "") != hostname:
+                        hops[hostname] = hops[owner_key(hostname)] = None
+            with self._refusals.read() as known:
+                for address in _lines(known.get(LED)):
+                    if aliases.get(address) is None:
+                        refusals[address] = None
         _write(self._hops, hops)
         _write(self._refusals, refusals)
 
@@ -180,6 +206,10 @@ class Recipients:
         with file.write(0) as transaction:
             transaction.inner.delete(name)
         return True
+
+
+def _lines(text: str | None) -> list[str]:
+    return text.split("\n") if text else []
 
 
 def _write(file: MapFile, wanted: dict[str, str] | dict[str, str | None]) -> None:

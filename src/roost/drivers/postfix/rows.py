@@ -1,7 +1,7 @@
 """Reading the three files back as rows, so that comparing finds every difference.
 
 Keys of ours, besides the owners of hostnames (``entries.py``): in ``recipients`` the position and the notes of
-``recipients.py``; in the other two files that they have begun.
+``recipients.py``; in the other two files that they have begun, and what came last.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from roost.drivers.postfix.mapfile import MapFile, Raw, Transaction, text
 REVISION = f"{OURS}revision"
 BEGUN = f"{OURS}begun"
 """In the two other files: that they belong to the aliases. One that was lost and made anew does not have it."""
+
+LED = f"{OURS}led"
+"""In the two other files: what the last batch brought there that its aliases had yet to follow, a name a line."""
 
 LEFT = f"{OURS}left "
 """Begins a note: the address follows; its value is the hostname that was left behind, or ''."""
@@ -73,8 +76,8 @@ def _row(item: Raw, hops: Transaction, refusals: Transaction, port: int) -> tupl
 
 
 def _hop_fits(name: str | None, hops: Transaction, aliases: Transaction) -> bool:
-    if name is None or name == BEGUN:
-        return name == BEGUN
+    if name is None or name in (BEGUN, LED):
+        return name is not None
     hostname = name.removeprefix(OURS)
     owner = hops.get(owner_key(hostname))
     return owner is not None and hostname_in(aliases.get(owner) or "") == hostname
@@ -82,7 +85,7 @@ def _hop_fits(name: str | None, hops: Transaction, aliases: Transaction) -> bool
 
 def _refusal_fits(name: str | None, hops: Transaction, aliases: Transaction) -> bool:
     del hops
-    return name == BEGUN or (name is not None and aliases.get(name) is not None)
+    return name in (BEGUN, LED) or (name is not None and aliases.get(name) is not None)
 
 
 def _prefix(file: MapFile) -> str:
