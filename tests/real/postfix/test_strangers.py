@@ -8,8 +8,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from dovecot.instance import wait_until
 
+from ..common.waiting import wait_until
 from .conftest import Net
 from .instance import SMTP, Instance, alias, row
 
@@ -141,7 +141,7 @@ def test_a_header_cannot_switch_off_the_proof_of_a_home(net: Net, mx: Instance) 
     mx.send("john@example.test", content=b"TLS-Required: no\r\nSubject: x\r\n\r\nx\r\n")
     assert "certificate" in mx.wait_deferred()[0]
     assert net.ms1.mails == []
-    mx.expected_warnings.append("postfix/lmtp[")
+    mx.expected.append("postfix/lmtp[")
 
 
 def test_mail_of_25_megabytes(net: Net, mx: Instance) -> None:
