@@ -132,7 +132,9 @@ class Instance(Driven):
     driver: Dovecot
     services: PrivateServices
 
-    def __init__(self, root: str, folder: Path, address: str, ca: TestCa, kind: type[Dovecot] = Dovecot) -> None:
+    def __init__(
+        self, root: str, folder: Path, address: str, ca: TestCa, kind: type[Dovecot] = Dovecot, lmtp: int = 10024
+    ) -> None:
         self.ca, self.folder, self.address = ca, folder, address
         self.host = Rooted(root)
         self.clock = TestClock()
@@ -153,7 +155,7 @@ class Instance(Driven):
             imaps=10993,
             pop3=10110,
             pop3s=10995,
-            lmtp=10024,
+            lmtp=lmtp,
             user=MAIL_USER,
             uid=MAIL_UID,
             auth_group=group,
@@ -250,10 +252,16 @@ class Instance(Driven):
 
 
 @contextlib.contextmanager
-def private_dovecot(root: str, ca: TestCa, kind: type[Dovecot] = Dovecot) -> Iterator[Instance]:
-    """Run a Dovecot of the machine whose root folder is given ('' is this one) in a folder that goes in the end."""
+def private_dovecot(
+    root: str, ca: TestCa, kind: type[Dovecot] = Dovecot, *, address: str = "", lmtp: int = 10024
+) -> Iterator[Instance]:
+    """Run a Dovecot of the machine whose root folder is given ('' is this one) in a folder that goes in the end.
+
+    It listens on ``address``, or on a loopback address of its own.
+    """
+    address = address or f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}"
     with short_folder(root, "rd-") as folder:
-        instance = Instance(root, folder, f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}", ca, kind)
+        instance = Instance(root, folder, address, ca, kind, lmtp)
         try:
             instance.install()
             yield instance

@@ -99,6 +99,17 @@ def test_a_sender_without_domain_is_refused(mx: Instance) -> None:
         assert client.rcpt("john@example.test")[0] == 504
 
 
+def test_a_senders_domain_in_letters_is_refused_at_the_door(mx: Instance) -> None:
+    """What cannot be delivered is not accepted first, to be bounced then. Its A-labels are taken."""
+    mx.put(row("john@example.test"))
+    mx.expected.append("Illegal address syntax")
+    with mx.client() as client:
+        client.ehlo()
+        client.command_encoding = "utf-8"
+        assert client.mail("jörg@bücher.example", ["SMTPUTF8"])[0] == 501
+        assert client.mail("jörg@xn--bcher-kva.example", ["SMTPUTF8"])[0] == 250
+
+
 def test_who_sends_commands_before_their_time_is_cut_off(mx: Instance) -> None:
     """As programs do that do not listen: they had their say before EHLO was answered."""
     mx.put(row("john@example.test"))
