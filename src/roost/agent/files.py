@@ -1,9 +1,9 @@
 """Makes a daemon's files as they should be, and the daemon use them; or puts back what was there.
 
 The order, for one driver: note what is there (on disk, so that a crash can be undone) → write → the daemon's own
-checker → activate → is it alive? → forget the note. Where the checker or the daemon says no, the files that were
-there are put back, the daemon is activated on them again, and the failure is reported in the daemon's words. What a
-crash leaves half done is undone at the next start and then done anew.
+checker → activate → is it alive? → forget the note. Where the checker says no, the files that were there are put
+back, and the daemon never hears of it; where the daemon says no, it is activated on them again. The failure is
+reported in the daemon's words. What a crash leaves half done is undone at the next start and then done anew.
 """
 
 from __future__ import annotations
@@ -60,17 +60,19 @@ def carry_out(
     before = [(change.what, host.read(change.what)) for change in wanted.changes]
     if before:
         disk.keep_undo(driver.name, before)
+    told = False
     try:
         _put(wanted, host)
         if before or start:
             driver.check(host)
         if start:
+            told = True
             driver.activate(host, services, wanted.paths)
             driver.alive(host, services)
     except Exception:
         if before:
             _put_back(driver, before, host)
-            if start:
+            if told:
                 # The daemon's first complaint is the one to report, whatever happens on the way back.
                 with contextlib.suppress(RoostError):
                     driver.activate(host, services, wanted.paths)

@@ -1,8 +1,4 @@
-"""A real named in a temporary folder, on high ports of loopback, run as whoever runs the tests.
-
-``ROOST_TEST_CHROOT`` may name a folder with another Debian release: the daemon and its tools are then run in it
-(as root), the temporary folder being mounted at the same path.
-"""
+"""A real named in a temporary folder, on high ports of loopback, run as whoever runs the tests."""
 
 from __future__ import annotations
 
@@ -10,11 +6,9 @@ import contextlib
 import grp
 import os
 import pwd
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dns.message
@@ -22,90 +16,59 @@ import dns.query
 import dns.rcode
 
 from roost.domain.cluster import Policy, Role
-from roost.domain.desired import MailDomain, NodeSettings, Peer
+from roost.domain.desired import MailDomain, NodeSettings, Peer, Value
 from roost.drivers.bind import Bind, Place
-from roost.host.machine import Machine
-from roost.ports.driver import TableStore
-from roost.ports.host import Facts, Ran
+from roost.ports.driver import Batch
+from roost.ports.host import Facts, File, Ran
 
-CHROOT = os.environ.get("ROOST_TEST_CHROOT", "")
+from ..common.driven import Driven
+from ..common.machines import Rooted, seen_below
+from ..common.services import Process
+from ..common.waiting import wait_until
+
 STRANGER = "127.0.0.5"
 FACTS = Facts(13, {"bind": "9.20.0"})
 
 
-def wrapped(argv: Sequence[str]) -> list[str]:
-    return ["chroot", CHROOT, *argv] if CHROOT else list(argv)
+ZONE = "pop.example.test"
+JOHN = f"john.{ZONE}/CNAME"
 
 
-class LocalHost(Machine):
-    """The machine, its commands run in the other release where one is given."""
-
-    def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True, seconds: float = 60.0) -> Ran:
-        return super().run(wrapped(argv), stdin=stdin, check=check, seconds=seconds)
+def cname(home: str, ttl: int = 60) -> Value:
+    return {"zone": ZONE, "ttl": ttl, "data": [f"{home}.cluster.test."]}
 
 
-class NamedService:
-    """``Services`` for one named without systemd: the same meaning of each method, in a process of ours."""
+def address(*data: str) -> Value:
+    return {"zone": "cluster.test", "ttl": 300, "data": list(data)}
 
-    def __init__(self, place: Place, folder: Path) -> None:
-        self._place = place
-        self._log = folder / "named.log"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.starts = 0
 
-    def ensure_packages(self, names: Sequence[str]) -> tuple[str, ...]:
-        return ()
+ROWS: list[tuple[str, Value | None]] = [
+    ("ns1.cluster.test/A", address("198.18.0.21")),
+    ("ns2.cluster.test/A", address("198.18.0.22")),
+    ("ms1.cluster.test/A", address("198.18.0.31", "198.18.0.131")),
+    ("ms1.cluster.test/AAAA", address("2001:db8::31")),
+    (JOHN, cname("ms1")),
+    (f"xn--bcher-kva.{ZONE}/CNAME", cname("ms1")),
+]
 
-    def enable(self, unit: str) -> None:
-        if self.is_active(unit):
-            return
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(wrapped(["named", "-g", "-c", self._place.conf]), stdout=log, stderr=log)
-        self.starts += 1
-        end = time.monotonic() + 60
-        while not self.said("\nrunning", " running\n"):
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < end, self.log()
-            time.sleep(0.01)
+
+class NamedService(Process):
+    """``Services`` for one named; it is started once it says so."""
+
+    def __init__(self, host: Rooted, place: Place, folder: Path) -> None:
+        super().__init__(host, "named", ["named", "-g", "-c", place.conf], folder / "named.log")
+
+    def start(self) -> None:
+        super().start()
+        wait_until(lambda: self.said("\nrunning", " running\n") or not self.runs(), "named is running", 60)
+        assert self.runs(), self.output()
 
     def said(self, *words: str) -> bool:
-        text = self.log()
+        text = self.output()
         return any(word in text for word in words)
 
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def disable(self, unit: str) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.send_signal(signal.SIGCONT)
-            self.process.wait(60)
-            self.process = None
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(60)
-        self.process = None
-
-    def freeze(self) -> None:
-        """Let the process hang: its kernel still takes packets for it, and it answers none."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
-    def reload(self, unit: str) -> None:
+    def hang_up(self) -> None:
         raise AssertionError("rndc reload would read every zone again")
-
-    def restart(self, unit: str) -> None:
-        self.disable(unit)
-        self.enable(unit)
-
-    def is_active(self, unit: str) -> bool:
-        return self.process is not None and self.process.poll() is None
 
 
 def free_ports(count: int) -> list[int]:
@@ -147,10 +110,14 @@ def settings(
     )
 
 
-class Server:
+class Server(Driven):
     """A node's BIND as the agent drives it."""
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1", port: int = 0) -> None:
+    driver: Bind
+    services: NamedService
+    facts = FACTS
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1", port: int = 0, root: str = "") -> None:
         for name in ("etc", "zones", "cache", "run", "unit"):
             (folder / name).mkdir()
         free, local, control = free_ports(3)
@@ -172,29 +139,22 @@ class Server:
         )
         self.folder = folder
         self.address = address
-        self.host = LocalHost()
-        self.services = NamedService(self.place, folder)
+        self.host = Rooted(root)
+        self.services = NamedService(self.host, self.place, folder)
         self.driver = Bind(self.place)
+        self.systemd = frozenset({self.place.drop_in})
 
-    def bring(self, wanted: NodeSettings) -> None:
-        """Do what the agent does with settings."""
-        changed = set()
-        for path, mode, owner in self.driver.folders():
-            self.host.make_folder(path, mode, owner)
-        for file in self.driver.render(wanted, FACTS):
-            owned = type(file)(file.path, file.content, file.mode, self.place.owner)
-            if self.host.read(file.path) != owned:
-                self.host.write(owned)
-                changed.add(file.path)
-        changed.discard(self.place.drop_in)  # there is no systemd for this process
-        self.driver.check(self.host)
-        self.driver.activate(self.host, self.services, frozenset(changed))
-        self.driver.alive(self.host, self.services)
+    def settings(self) -> NodeSettings:
+        return settings()
 
-    def table(self, wanted: NodeSettings) -> TableStore:
-        """Return the table of names, opened anew as after a change of settings."""
-        (table,) = self.driver.tables(wanted, self.host)
-        return table
+    def owned(self, file: File) -> File:
+        return replace(file, owner=self.place.owner)
+
+    def load(self, revision: int = 7) -> None:
+        """Do what the agent does on a new node: settings, all rows, and then the world may ask."""
+        self.bring(settings())
+        self.table.apply(Batch(ROWS, revision, 0))
+        self.open(settings())
 
     def ask(self, name: str, kind: str = "A") -> dns.message.Message:
         """Ask as the world does: from an address that is not the agent's."""
@@ -216,30 +176,15 @@ class Server:
 
     def open(self, wanted: NodeSettings) -> None:
         """Do what the agent does when the table has every row: the world may ask."""
-        self.table(wanted).complete()
+        self.table_of(wanted).complete()
 
 
 @contextlib.contextmanager
-def seen_by_daemon(folder: Path) -> Iterator[None]:
-    """Let a temporary folder have the same path in the other release, where there is one."""
-    if not CHROOT:
-        yield
-        return
-    inside = Path(CHROOT) / str(folder).lstrip("/")
-    inside.mkdir(parents=True)
-    subprocess.run(["mount", "--bind", str(folder), str(inside)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(inside)], check=True)
-
-
-@contextlib.contextmanager
-def one_server(folder: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[Server]:
+def one_server(folder: Path, address: str = "127.0.0.1", port: int = 0, root: str = "") -> Iterator[Server]:
     """A node's BIND, not yet running, stopped at the end. Without named installed its first start fails."""
-    with seen_by_daemon(folder):
-        made = Server(folder, address, port)
+    with seen_below(root, folder):
+        made = Server(folder, address, port, root)
         try:
             yield made
         finally:
-            made.services.disable("named")
+            made.services.stop()

@@ -7,18 +7,10 @@ from pathlib import Path
 import dns.rcode
 import pytest
 
-from bind.instance import Server, settings
-from bind.test_table import JOHN, ROWS, ZONE, cname
 from roost.domain.errors import DaemonFailed
 from roost.ports.driver import Batch
 
-
-@pytest.fixture
-def loaded(server: Server) -> Server:
-    server.bring(settings())
-    server.table(settings()).apply(Batch(ROWS, 7, 0))
-    server.open(settings())
-    return server
+from .instance import JOHN, ROWS, ZONE, Server, cname, settings
 
 
 def again(server: Server) -> None:
@@ -26,7 +18,7 @@ def again(server: Server) -> None:
     with pytest.raises(DaemonFailed):
         server.driver.alive(server.host, server.services)
     server.bring(settings())
-    table = server.table(settings())
+    table = server.table_of(settings())
     assert table.position() == 0
     assert server.ask(f"john.{ZONE}").rcode() == dns.rcode.REFUSED
     table.apply(Batch(ROWS, 9, 0))
@@ -42,7 +34,7 @@ def test_an_empty_server_answers_nobody_but_its_agent(server: Server) -> None:
     for _ in range(10):
         server.driver.tick(settings(), server.host)
     assert server.ask(f"john.{ZONE}").rcode() == dns.rcode.REFUSED
-    table = server.table(settings())
+    table = server.table_of(settings())
     table.apply(Batch(ROWS, 7, 0))
     assert server.ask(f"john.{ZONE}").rcode() == dns.rcode.REFUSED
     table.complete()
@@ -55,17 +47,17 @@ def test_a_second_run_changes_nothing(loaded: Server) -> None:
     loaded.bring(settings())
     assert loaded.services.process is process
     assert loaded.said(ZONE, "SOA") == serial
-    assert loaded.table(settings()).position() == 7
+    assert loaded.table_of(settings()).position() == 7
 
 
 def test_what_was_acknowledged_survives_a_kill(loaded: Server) -> None:
     """It stands in the journal when apply returns."""
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     for revision in range(7, 57):
         table.apply(Batch([(JOHN, cname(f"ms{revision}"))], revision + 1, revision))
     loaded.services.kill()
     loaded.bring(settings())
-    assert loaded.table(settings()).position() == 57
+    assert loaded.table_of(settings()).position() == 57
     assert loaded.said(f"john.{ZONE}", "CNAME") == ["NOERROR", f"john.{ZONE}. 60 ms56.cluster.test."]
 
 
@@ -103,7 +95,7 @@ def test_a_hanging_daemon_is_restarted(loaded: Server) -> None:
         loaded.driver.alive(loaded.host, loaded.services)
     loaded.services.kill()
     loaded.bring(settings())
-    assert loaded.table(settings()).position() == 7
+    assert loaded.table_of(settings()).position() == 7
 
 
 def test_a_frozen_zone_is_thawed(loaded: Server) -> None:
@@ -111,7 +103,7 @@ def test_a_frozen_zone_is_thawed(loaded: Server) -> None:
     loaded.host.run(
         ["rndc", "-p", str(loaded.place.control_port), "-s", "127.0.0.1", "-k", loaded.place.control_key, "freeze"]
     )
-    loaded.table(settings()).apply(Batch([(JOHN, cname("ms2"))], 8, 7))
+    loaded.table_of(settings()).apply(Batch([(JOHN, cname("ms2"))], 8, 7))
     assert loaded.said(f"john.{ZONE}", "CNAME") == ["NOERROR", f"john.{ZONE}. 60 ms2.cluster.test."]
 
 
@@ -121,16 +113,16 @@ def test_domains_come_and_go_without_a_restart(loaded: Server) -> None:
     both = settings(("example.test", "second.test"), revision=2)
     row = ("a.pop.second.test/CNAME", {"zone": "pop.second.test", "ttl": 60, "data": ["ms1.cluster.test."]})
     loaded.bring(both)
-    loaded.table(both).apply(Batch([row], 8, 7))
+    loaded.table_of(both).apply(Batch([row], 8, 7))
     assert loaded.said("a.pop.second.test", "CNAME")[0] == "NOERROR"
     assert loaded.said(f"john.{ZONE}", "CNAME")[0] == "NOERROR"
     loaded.bring(settings(revision=3))
     assert loaded.said("a.pop.second.test", "CNAME")[0] == "REFUSED"
     assert Path(loaded.place.zone_file("pop.second.test") + ".removed").exists()
-    loaded.table(settings()).apply(Batch([(row[0], None)], 9, 8))
+    loaded.table_of(settings()).apply(Batch([(row[0], None)], 9, 8))
     loaded.bring(both)
     assert loaded.said("a.pop.second.test", "CNAME")[0] == "NXDOMAIN"
-    assert loaded.table(both).position() == 9
+    assert loaded.table_of(both).position() == 9
     assert loaded.services.process is process
 
 

@@ -7,39 +7,10 @@ import time
 import dns.rcode
 import pytest
 
-from bind.instance import Server, settings
-from roost.domain.desired import Value
 from roost.domain.errors import DaemonFailed
 from roost.ports.driver import Batch
 
-ZONE = "pop.example.test"
-JOHN = f"john.{ZONE}/CNAME"
-
-
-def cname(home: str, ttl: int = 60) -> Value:
-    return {"zone": ZONE, "ttl": ttl, "data": [f"{home}.cluster.test."]}
-
-
-def address(*data: str) -> Value:
-    return {"zone": "cluster.test", "ttl": 300, "data": list(data)}
-
-
-ROWS: list[tuple[str, Value | None]] = [
-    ("ns1.cluster.test/A", address("198.18.0.21")),
-    ("ns2.cluster.test/A", address("198.18.0.22")),
-    ("ms1.cluster.test/A", address("198.18.0.31", "198.18.0.131")),
-    ("ms1.cluster.test/AAAA", address("2001:db8::31")),
-    (JOHN, cname("ms1")),
-    (f"xn--bcher-kva.{ZONE}/CNAME", cname("ms1")),
-]
-
-
-@pytest.fixture
-def loaded(server: Server) -> Server:
-    server.bring(settings())
-    server.table(settings()).apply(Batch(ROWS, 7, 0))
-    server.open(settings())
-    return server
+from .instance import JOHN, ROWS, ZONE, Server, address, cname, settings
 
 
 def test_what_is_put_in_is_answered_and_read_back(loaded: Server) -> None:
@@ -51,14 +22,14 @@ def test_what_is_put_in_is_answered_and_read_back(loaded: Server) -> None:
         "ms1.cluster.test. 300 198.18.0.31",
     ]
     assert loaded.said(f"nobody.{ZONE}")[0] == "NXDOMAIN"
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     assert dict(table.rows()) == dict(ROWS)
     assert table.position() == 7
 
 
 def test_a_flip_is_answered_when_apply_returns(loaded: Server) -> None:
     """And everybody can see the revision that the zone has."""
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     table.apply(Batch([(JOHN, cname("ms2"))], 8, 7))
     assert loaded.said(f"john.{ZONE}", "CNAME") == ["NOERROR", f"john.{ZONE}. 60 ms2.cluster.test."]
     assert loaded.said(f"_roost.{ZONE}", "TXT") == ["NOERROR", f'_roost.{ZONE}. 0 "8"']
@@ -67,7 +38,7 @@ def test_a_flip_is_answered_when_apply_returns(loaded: Server) -> None:
 
 def test_a_row_that_is_gone_is_gone(loaded: Server) -> None:
     """Also where it has gone already."""
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     for revision in (7, 8):
         table.apply(Batch([(JOHN, None)], revision + 1, revision))
     assert loaded.said(f"john.{ZONE}", "CNAME")[0] == "NXDOMAIN"
@@ -76,7 +47,7 @@ def test_a_row_that_is_gone_is_gone(loaded: Server) -> None:
 
 def test_a_batch_that_begins_elsewhere_is_refused(loaded: Server) -> None:
     """It changes nothing; one that may have been applied already is applied again."""
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     with pytest.raises(DaemonFailed, match="at revision 7"):
         table.apply(Batch([(JOHN, cname("ms9"))], 12, 9))
     assert dict(table.rows())[JOHN] == cname("ms1")
@@ -87,7 +58,7 @@ def test_a_batch_that_begins_elsewhere_is_refused(loaded: Server) -> None:
 
 def test_a_second_writer_is_noticed(loaded: Server) -> None:
     """The revision is compared in the message that changes it, not only before."""
-    one, other = loaded.table(settings()), loaded.table(settings())
+    one, other = loaded.table_of(settings()), loaded.table_of(settings())
     assert one.position() == other.position() == 7
     one.apply(Batch([], 8, 7))
     with pytest.raises(DaemonFailed, match="another revision"):
@@ -101,7 +72,7 @@ def test_the_serial_grows_with_every_change(loaded: Server) -> None:
     def serial() -> int:
         return int(loaded.said(ZONE, "SOA")[1].split()[4])
 
-    table, seen = loaded.table(settings()), [serial()]
+    table, seen = loaded.table_of(settings()), [serial()]
     for batch in (
         Batch([(JOHN, cname("ms2"))], 8, 7),
         Batch([(JOHN, cname("ms1"))], 8, None),
@@ -115,7 +86,7 @@ def test_the_serial_grows_with_every_change(loaded: Server) -> None:
 
 def test_a_row_of_an_unknown_zone_waits_for_the_settings(loaded: Server) -> None:
     """Nothing of the batch counts, so that it comes again."""
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     row = {"zone": "pop.new.test", "ttl": 60, "data": ["ms1.cluster.test."]}
     with pytest.raises(DaemonFailed, match="does not serve yet"):
         table.apply(Batch([("a.pop.new.test/CNAME", row)], 8, 7))
@@ -133,7 +104,7 @@ def test_what_was_changed_by_hand_is_found_and_repaired(loaded: Server) -> None:
         f"update add {ZONE}. 60 MX 10 mx.example.",
     )
     assert done.code == 0, done.err
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     found, should = dict(table.rows()), dict(ROWS)
     differ = {key for key in found.keys() | should.keys() if found.get(key) != should.get(key)}
     assert differ == {
@@ -157,7 +128,7 @@ def test_nameservers_changed_by_hand_are_put_right(loaded: Server) -> None:
 
 def test_clear_makes_a_new_beginning(loaded: Server) -> None:
     """The world is sent away until the rows are there again: it must not hear that nobody exists."""
-    table = loaded.table(settings())
+    table = loaded.table_of(settings())
     table.clear()
     assert table.position() == 0
     assert loaded.ask(f"john.{ZONE}").rcode() == dns.rcode.REFUSED
@@ -170,7 +141,7 @@ def test_clear_makes_a_new_beginning(loaded: Server) -> None:
 def test_a_hundred_thousand_names(server: Server) -> None:
     """Loaded in seconds, and one change costs milliseconds; both with room for a slow machine."""
     server.bring(settings())
-    table = server.table(settings())
+    table = server.table_of(settings())
     began, step = time.monotonic(), 5000
     for start in range(0, 100_000, step):
         rows = [(f"u{number}.{ZONE}/CNAME", cname("ms1")) for number in range(start, start + step)]

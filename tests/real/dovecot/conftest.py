@@ -1,7 +1,6 @@
 """A private Dovecot in a temporary folder, driven by the driver itself, on high ports of an own loopback address.
 
-This machine's Dovecot is tried; and, where ``ROOST_DOVECOT_ROOT`` names the root folder of another Debian with
-Dovecot in it, that one too, by chroot. Root is needed, as Dovecot's processes have several users.
+Root is needed, as Dovecot's processes have several users. Of which machine it is: see ``common/machines.py``.
 """
 
 from __future__ import annotations
@@ -11,17 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from ..common.machines import ROOTS, name_of
 from .instance import Instance, TestCa, private_dovecot, remove_mail_user
 
-_OTHER_ROOT = os.environ.get("ROOST_DOVECOT_ROOT", "")
 
-
-@pytest.fixture(scope="session")
-def ca(tmp_path_factory: pytest.TempPathFactory) -> TestCa:
-    return TestCa(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="session", params=["", _OTHER_ROOT] if _OTHER_ROOT else [""], ids=lambda path: path or "here")
+@pytest.fixture(scope="session", params=ROOTS, ids=name_of)
 def root(request: pytest.FixtureRequest) -> Iterator[str]:
     """The root folder of the machine whose Dovecot is tried; '' is this one."""
     assert os.geteuid() == 0, "Dovecot's private instance needs root"

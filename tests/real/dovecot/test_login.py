@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from .instance import DOMAINS, Instance, account, wait_until
+from ..common.waiting import wait_until
+from .instance import DOMAINS, Instance, account
 
 
 def test_verified_tls_at_the_personal_hostname(dovecot: Instance) -> None:

@@ -9,7 +9,8 @@ import ssl
 
 import pytest
 
-from .instance import Instance, account, wait_until
+from ..common.waiting import wait_until
+from .instance import Instance, account
 
 TARGET = "john@john.pop.example.test"
 _DELIMITED = re.compile(rb"\AReturn-Path:|\ADelivered-To:|\AReceived:")
@@ -35,7 +36,7 @@ def _fetch(dovecot: Instance, user: str = "john@example.test") -> list[bytes]:
 
 def test_starttls_is_offered_and_verifies_against_the_ca(dovecot: Instance) -> None:
     dovecot.put(account("john@example.test"))
-    dovecot.expected_errors += ["tls alert bad certificate"]
+    dovecot.expected += ["tls alert bad certificate"]
     client = smtplib.LMTP(dovecot.address, dovecot.layout.lmtp, timeout=20)
     client.ehlo()
     assert client.has_extn("STARTTLS")
@@ -57,7 +58,7 @@ def test_recipients(dovecot: Instance, to: str) -> None:
 
 
 def test_unknown_and_closed_recipients(dovecot: Instance) -> None:
-    dovecot.expected_errors += ["Auth USER lookup failed", "Failed to lookup user shut@"]
+    dovecot.expected += ["Auth USER lookup failed", "Failed to lookup user shut@"]
     dovecot.put(account("john@example.test"), account("shut@example.test", 2, deliver=False))
     code, words = dovecot.deliver("nobody@nobody.pop.example.test")
     assert (code, words[:5]) == (550, "5.1.1")

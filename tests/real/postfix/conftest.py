@@ -1,32 +1,29 @@
 """A private cluster's mail: an MX, a backup MX, two homes and the outside, on loopback addresses of their own.
 
-Two machines are tried: this one, and, where ``ROOST_POSTFIX_ROOT`` names the root folder of another Debian with
-Postfix in it, that one by chroot. Root is needed, as Postfix's processes have several users.
+Root is needed, as Postfix's processes have several users. Of which machine it is: see ``common/machines.py``.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import ssl
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dovecot.instance import TestCa, wait_until
 
 from roost.domain.cluster import Node, Role
 
+from ..common.authority import TestCa
+from ..common.machines import ROOTS, name_of, short_folder
+from ..common.waiting import wait_until
 from .instance import LMTP, Instance, alias, node, stop_leftovers
 from .sinks import Home, resolver
 
 _LAST = itertools.count(1)
-_ROOTS = ["", *filter(None, [os.environ.get("ROOST_POSTFIX_ROOT")])]
 
 Start = Callable[..., Instance]
 
@@ -53,36 +50,13 @@ class Net:
         wait_until(lambda: len(self.outside.mails) > before, "mail to somebody else has gone")
 
 
-@pytest.fixture(scope="session")
-def ca(tmp_path_factory: pytest.TempPathFactory) -> TestCa:
-    return TestCa(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture(scope="session", params=_ROOTS, ids=lambda root: "root" if root else "here")
+@pytest.fixture(scope="session", params=ROOTS, ids=name_of)
 def root(request: pytest.FixtureRequest) -> str:
     """The root folder of the machine whose Postfix is tried; '' is this one."""
     folder = str(request.param)
     assert os.geteuid() == 0, "Postfix's private instance needs root"
     assert (Path(folder or "/") / "usr/sbin/postfix").exists(), "Postfix is not installed"
     return folder
-
-
-@contextmanager
-def _folder(root: str) -> Iterator[Path]:
-    """A folder with a short name (a socket's path may have 107 bytes), under the same name in both roots."""
-    folder = Path(tempfile.mkdtemp(prefix="rp-", dir="/tmp"))
-    folder.chmod(0o755)
-    mounted = Path(f"{root}{folder}")
-    try:
-        if root:
-            mounted.mkdir()
-            subprocess.run(["mount", "--bind", str(folder), str(mounted)], check=True)
-        yield folder
-    finally:
-        if root:
-            subprocess.run(["umount", "--lazy", str(mounted)], check=True)
-            mounted.rmdir()
-        shutil.rmtree(folder)
 
 
 def tls_for(ca: TestCa, folder: Path, name: str) -> ssl.SSLContext:
@@ -116,7 +90,7 @@ def net(root: str, ca: TestCa, tmp_path: Path) -> Iterator[Net]:
         stack.enter_context(resolver(f"{subnet}.53", {"outside.test": outside.address}))
 
         def start(name: str, *rows: object) -> Instance:
-            folder = stack.enter_context(_folder(root))
+            folder = stack.enter_context(short_folder(root, "rp-"))
             instance = Instance(root, folder, nodes, f"{name}.cluster.test", ca)
             stack.callback(stop_leftovers, folder)
             stack.callback(instance.stop)

@@ -6,9 +6,7 @@ found there as on a node of a cluster.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 import smtplib
 import ssl
 import subprocess
@@ -17,16 +15,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dovecot.instance import Rooted, TestCa, wait_until
-
 from roost.domain.cluster import Cluster, Domain, Node, Policy, Role
-from roost.domain.desired import NodeSettings, Table, Value, settings_for
+from roost.domain.desired import NodeSettings, Value, settings_for
 from roost.drivers.postfix import Layout, Postfix
 from roost.host.line import hold
-from roost.host.machine import Machine
 from roost.host.probe import greeting
-from roost.ports.driver import Batch, TableStore
 from roost.ports.host import Facts
+
+from ..common import services as common
+from ..common.authority import TestCa
+from ..common.driven import Driven
+from ..common.machines import Rooted
+from ..common.waiting import wait_until
 
 SMTP, LMTP = 2525, 2424
 DOMAINS = ("example.test", "other.test", "xn--bcher-kva.example")
@@ -44,42 +44,36 @@ def alias(address: str, *targets: str) -> tuple[str, Value]:
     return address, {"to": list(targets), "hop": "", "refuse": ""}
 
 
-class PrivateServices:
-    """``Services`` for one Postfix that is not systemd's."""
+class PrivateServices(common.PrivateServices):
+    """``Services`` for one Postfix, which is many processes and minds them itself."""
 
-    def __init__(self, host: Machine, root: str, folder: Path) -> None:
-        self._host, self._root, self._folder = host, root, folder
-        self.calls: list[str] = []
+    def __init__(self, host: Rooted, folder: Path) -> None:
+        super().__init__(host, "postfix.service")
+        self._folder = folder
 
-    def ensure_packages(self, names: Sequence[str]) -> tuple[str, ...]:
-        return ()
+    def _postfix(self, word: str, *, check: bool = True) -> int:
+        return self.host.run(["postfix", "-c", f"{self._folder}/etc", word], check=check).code
 
-    def enable(self, unit: str) -> None:
-        self.calls.append("enable")
-        if not self.is_active(unit):
-            etc = self._folder / "etc"
-            names = [str(self._folder / "hosts"), str(self._folder / "resolv.conf"), str(etc)]
-            self._host.run(["unshare", "--mount", "sh", "-c", _START, "sh", *names])
+    def start(self) -> None:
+        names = [str(self._folder / name) for name in ("hosts", "resolv.conf", "etc")]
+        self.host.run(["unshare", "--mount", "sh", "-c", _START, "sh", *names])
 
-    def disable(self, unit: str) -> None:
-        self.calls.append("disable")
-        if self.is_active(unit):
-            self._host.run(["postfix", "-c", f"{self._folder}/etc", "stop"])
+    def stop(self) -> None:
+        if self.runs():
+            self._postfix("stop")
 
-    def reload(self, unit: str) -> None:
-        self.calls.append("reload")
-        self._host.run(["postfix", "-c", f"{self._folder}/etc", "reload"])
+    def hang_up(self) -> None:
+        self._postfix("reload")
 
-    def restart(self, unit: str) -> None:
-        self.disable(unit)
-        self.enable(unit)
-
-    def is_active(self, unit: str) -> bool:
-        return self._host.run(["postfix", "-c", f"{self._folder}/etc", "status"], check=False).code == 0
+    def runs(self) -> bool:
+        return self._postfix("status", check=False) == 0
 
 
-class Instance:
+class Instance(Driven):
     """A private Postfix: folder, files, processes, table, and clients. ``nodes`` is the whole cluster."""
+
+    complaint = r": (fatal|panic|error|warning): "
+    driver: Postfix
 
     def __init__(self, root: str, folder: Path, nodes: Sequence[Node], name: str, ca: TestCa) -> None:
         self.ca, self.folder, self.name = ca, folder, name
@@ -102,12 +96,13 @@ class Instance:
             smtp=SMTP,
             lmtp=LMTP,
         )
-        self.services = PrivateServices(self.host, root, folder)
+        self.services = PrivateServices(self.host, folder)
+        self.logs = (folder / "log",)
         self.driver = Postfix(greeting, hold, self.layout)
         version = self.host.run(["postconf", "-h", "mail_version"]).out.strip()
         self.facts = Facts(release=0, versions={"postfix": version})
         # See the service tlsproxy in master.cf.
-        self.expected_warnings = ["postfix/tlsproxy["]
+        self.expected = ["postfix/tlsproxy["]
 
     def settings(self) -> NodeSettings:
         return settings_for(self.cluster, self.name)
@@ -132,20 +127,8 @@ class Instance:
         self.driver.activate(self.host, self.services, changed)
         self.wait_alive()
 
-    def write(self) -> frozenset[str]:
-        changed = set()
-        for file in self.driver.render(self.settings(), self.facts):
-            before = self.host.read(file.path)
-            if before is None or before.content != file.content:
-                self.host.write(file)
-                changed.add(file.path)
-        return frozenset(changed)
-
-    def configure(self) -> frozenset[str]:
-        """Write what differs, check, activate; return the paths that changed."""
-        changed = self.write()
-        self.driver.check(self.host)
-        self.driver.activate(self.host, self.services, changed)
+    def configure(self, wanted: NodeSettings | None = None) -> frozenset[str]:
+        changed = super().configure(wanted)
         self.wait_alive()
         return changed
 
@@ -174,50 +157,9 @@ class Instance:
         self.services.reload("")
         wait_until(lambda: self.rcpt("somebody@outside.test")[0] == 554, "loopback is trusted no more")
 
-    def wait_alive(self) -> None:
-        def alive() -> bool:
-            with contextlib.suppress(Exception):
-                self.driver.alive(self.host, self.services)
-                return True
-            return False
-
-        deadline = time.monotonic() + 20
-        while not alive():
-            if time.monotonic() > deadline:
-                raise AssertionError(self.log()[-4000:])
-            time.sleep(0.05)
-
     def stop(self) -> None:
-        self.driver.stop(self.services)
+        super().stop()
         self.driver.close()
-
-    def log(self) -> str:
-        path = self.folder / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def assert_log_is_clean(self) -> None:
-        """No process may have crashed, warned or complained, but as the test expected."""
-        bad = [
-            line
-            for line in self.log().splitlines()
-            if re.search(r": (fatal|panic|error|warning): ", line)
-            and not any(words in line for words in self.expected_warnings)
-        ]
-        assert not bad, "\n".join(bad[:20])
-
-    # The table.
-
-    @property
-    def table(self) -> TableStore:
-        (table,) = self.driver.tables(self.settings(), self.host)
-        assert table.table is Table.RECIPIENTS
-        return table
-
-    def put(self, *rows: tuple[str, Value | None]) -> None:
-        """Apply rows as the next revision."""
-        table = self.table
-        position = table.position()
-        table.apply(Batch(rows, position + 1, position))
 
     def lookup(self, key: str, table: str) -> str:
         """Return what Postfix's own tool finds."""

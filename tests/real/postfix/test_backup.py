@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dovecot.instance import wait_until
-
+from ..common.waiting import wait_until
 from .conftest import Net
 from .instance import alias, row
 

@@ -6,8 +6,8 @@ import smtplib
 import time
 
 import pytest
-from dovecot.instance import wait_until
 
+from ..common.waiting import wait_until
 from .conftest import Net
 from .instance import Instance, alias, row
 
@@ -41,7 +41,7 @@ def test_a_home_with_the_certificate_of_another_gets_nothing(net: Net, mx: Insta
 
     assert "certificate" in mx.wait_deferred()[0]
     assert net.ms1.mails == []
-    mx.expected_warnings.append("postfix/lmtp[")
+    mx.expected.append("postfix/lmtp[")
 
 
 def test_a_recipient_is_known_as_soon_as_the_row_is_there_and_not_before_nor_after(mx: Instance) -> None:

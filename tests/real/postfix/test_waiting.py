@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from dovecot.instance import wait_until
-
+from ..common.waiting import wait_until
 from .conftest import Net
 from .instance import Instance, alias, row
 
@@ -87,7 +86,7 @@ def test_mail_waits_while_the_table_is_missing(mx: Instance) -> None:
     mx.put(row("john@example.test"))
     assert mx.rcpt("john@example.test")[0] == 250
     (mx.folder / "maps/recipients.lmdb").unlink()
-    mx.expected_warnings += ["recipients", "process", "command startup"]
+    mx.expected += ["recipients", "process", "command startup"]
 
     assert mx.table.position() == 0
     mx.driver.tick(mx.settings(), mx.host)

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from bind.instance import Server, free_ports, one_server
-from bind.instance import settings as of_dns
 
 from roost.domain.cluster import Policy, Role
 from roost.domain.desired import NodeSettings, Peer
 from roost.ports.driver import Batch
-from unbound.instance import Resolver, one_resolver, outside_world
+
+from ..bind.instance import Server, free_ports, one_server
+from ..bind.instance import settings as of_dns
+from ..common.machines import ROOTS, name_of
+from .instance import Resolver, one_resolver, outside_world
 
 SERVERS = ("127.0.0.1", "::1")
 WORLD = "127.0.0.23"
@@ -36,8 +38,14 @@ class Net:
     settings: NodeSettings
 
 
+@pytest.fixture(scope="session", params=ROOTS, ids=name_of)
+def root(request: pytest.FixtureRequest) -> str:
+    """The root folder of the machine whose Unbound (and BIND) is tried; '' is this one."""
+    return str(request.param)
+
+
 @pytest.fixture
-def net(tmp_path: Path) -> Iterator[Net]:
+def net(root: str, tmp_path: Path) -> Iterator[Net]:
     port, own = free_ports(2)
     peers = tuple(Peer(f"ns{n}.cluster.test", (a,), (Role.DNS,)) for n, a in enumerate(SERVERS, 1))
     settings = replace(of_dns(), peers=peers, policy=Policy(forwarders=(WORLD,)))
@@ -45,15 +53,16 @@ def net(tmp_path: Path) -> Iterator[Net]:
     for folder in folders:
         folder.mkdir()
     with (
-        one_server(folders[0], SERVERS[0], port) as ns1,
-        one_server(folders[1], SERVERS[1], port) as ns2,
-        outside_world(folders[2], WORLD, port),
-        one_resolver(folders[3], "127.0.0.24", own, port) as resolver,
+        one_server(folders[0], SERVERS[0], port, root) as ns1,
+        one_server(folders[1], SERVERS[1], port, root) as ns2,
+        outside_world(folders[2], WORLD, port, root),
+        one_resolver(folders[3], "127.0.0.24", own, port, root) as resolver,
     ):
         for server in (ns1, ns2):
             server.bring(settings)
             (table,) = server.driver.tables(settings, server.host)
             table.apply(Batch(ROWS, 7, 0))
             server.open(settings)
-        resolver.bring(settings)
+        resolver.wanted = settings
+        resolver.bring()
         yield Net((ns1, ns2), resolver, settings)

@@ -6,65 +6,42 @@ import contextlib
 import grp
 import os
 import pwd
-import signal
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dns.message
 import dns.query
 import dns.rcode
-from bind.instance import LocalHost, seen_by_daemon, wrapped
 
 from roost.domain.desired import NodeSettings
 from roost.drivers.unbound import Place, Unbound
 from roost.ports.host import Facts, File
 
+from ..common.driven import Driven
+from ..common.machines import Rooted, seen_below
+from ..common.services import Process
+
 FACTS = Facts(12, {"unbound": "1.17.1"})
 
 
-class UnboundService:
-    """``Services`` for one Unbound without systemd."""
+class UnboundService(Process):
+    """``Services`` for one Unbound."""
 
-    def __init__(self, conf: str, log: Path) -> None:
-        self._conf = conf
-        self._log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def ensure_packages(self, names: Sequence[str]) -> tuple[str, ...]:
-        return ()
-
-    def enable(self, unit: str) -> None:
-        if self.is_active(unit):
-            return
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                wrapped(["unbound", "-dd", "-p", "-c", self._conf]), stdout=log, stderr=log
-            )
-
-    def disable(self, unit: str) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(60)
-            self.process = None
-
-    def reload(self, unit: str) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGHUP)
-
-    def restart(self, unit: str) -> None:
-        self.disable(unit)
-        self.enable(unit)
-
-    def is_active(self, unit: str) -> bool:
-        return self.process is not None and self.process.poll() is None
+    def __init__(self, host: Rooted, conf: str, output: Path) -> None:
+        super().__init__(host, "unbound", ["unbound", "-dd", "-p", "-c", conf], output)
 
 
-class Resolver:
+class Resolver(Driven):
     """A node's Unbound as the agent drives it; the DNS servers and the forwarders have the port ``dns_port``."""
 
-    def __init__(self, folder: Path, address: str, port: int, dns_port: int) -> None:
+    driver: Unbound
+    services: UnboundService
+    facts = FACTS
+    wanted: NodeSettings
+
+    def __init__(self, folder: Path, address: str, port: int, dns_port: int, root: str = "") -> None:
         self.place = Place(
             conf=str(folder / "unbound.conf"),
             defaults=str(folder / "default"),
@@ -76,23 +53,16 @@ class Resolver:
             port=port,
             dns_port=dns_port,
         )
-        self.host = LocalHost()
-        self.services = UnboundService(self.place.conf, folder / "unbound.log")
+        self.host = Rooted(root)
+        self.services = UnboundService(self.host, self.place.conf, folder / "unbound.log")
         self.driver = Unbound(self.place)
         self._owner = f"{pwd.getpwuid(os.getuid()).pw_name}:{grp.getgrgid(os.getgid()).gr_name}"
 
-    def bring(self, wanted: NodeSettings) -> frozenset[str]:
-        """Do what the agent does with settings; return the files that changed."""
-        changed = set()
-        for file in self.driver.render(wanted, FACTS):
-            owned = File(file.path, file.content, file.mode, self._owner)
-            if self.host.read(file.path) != owned:
-                self.host.write(owned)
-                changed.add(file.path)
-        self.driver.check(self.host)
-        self.driver.activate(self.host, self.services, frozenset(changed))
-        self.driver.alive(self.host, self.services)
-        return frozenset(changed)
+    def settings(self) -> NodeSettings:
+        return self.wanted
+
+    def owned(self, file: File) -> File:
+        return replace(file, owner=self._owner)
 
     def ask(self, name: str, kind: str, seconds: float = 30.0) -> dns.message.Message:
         """Ask as a program does: again after a while without an answer."""
@@ -122,18 +92,18 @@ class Resolver:
 
 
 @contextlib.contextmanager
-def one_resolver(folder: Path, address: str, port: int, dns_port: int) -> Iterator[Resolver]:
+def one_resolver(folder: Path, address: str, port: int, dns_port: int, root: str = "") -> Iterator[Resolver]:
     """A node's Unbound, not yet running, stopped at the end. Without it installed its first start fails."""
-    with seen_by_daemon(folder):
-        made = Resolver(folder, address, port, dns_port)
+    with seen_below(root, folder):
+        made = Resolver(folder, address, port, dns_port, root)
         try:
             yield made
         finally:
-            made.services.disable("unbound")
+            made.services.stop()
 
 
 @contextlib.contextmanager
-def outside_world(folder: Path, address: str, port: int) -> Iterator[None]:
+def outside_world(folder: Path, address: str, port: int, root: str = "") -> Iterator[None]:
     """A resolver that plays the world outside: it knows example.test's MX, and what it does not know is not there."""
     conf = folder / "outside.conf"
     conf.write_text(f"""
@@ -151,10 +121,10 @@ server:
     local-data: "1.2.0.192.in-addr.arpa. 300 PTR mx.example.test."
     local-data: "4.3.168.192.in-addr.arpa. 300 PTR inside.example.test."
 """)
-    with seen_by_daemon(folder):
-        service = UnboundService(str(conf), folder / "outside.log")
+    with seen_below(root, folder):
+        service = UnboundService(Rooted(root), str(conf), folder / "outside.log")
         service.enable("unbound")
         try:
             yield
         finally:
-            service.disable("unbound")
+            service.stop()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import replace
 
+import dns.message
+import dns.query
+import dns.rcode
 import pytest
 
 from roost.domain.cluster import Policy
 from roost.domain.errors import DaemonFailed
 from roost.ports.driver import Batch
 from roost.ports.host import File
-from unbound.conftest import Net
+
+from .conftest import Net
 
 JOHN = "john.pop.example.test"
 AT_MS1 = ["NOERROR", f"{JOHN}. ms1.cluster.test.", "ms1.cluster.test. 198.18.0.31"]
@@ -108,10 +111,18 @@ def test_a_wrong_file_is_refused_in_the_checkers_words(net: Net) -> None:
 
 def test_a_silent_unbound_is_noticed(net: Net) -> None:
     """A process that hangs is active and does not answer."""
-    process = net.resolver.services.process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
+    net.resolver.services.freeze()
     with pytest.raises(DaemonFailed, match="does not answer"):
         net.resolver.driver.alive(net.resolver.host, net.resolver.services)
-    process.send_signal(signal.SIGCONT)
+    net.resolver.services.thaw()
     net.resolver.driver.alive(net.resolver.host, net.resolver.services)
+
+
+def test_it_answers_this_machine_alone_and_says_nothing_of_itself(net: Net) -> None:
+    place = net.resolver.place
+    for name in ("version.bind", "hostname.bind", "id.server"):
+        query = dns.message.make_query(name, "TXT", "CH")
+        said = dns.query.udp(query, place.addresses[0], timeout=5, port=place.port)
+        assert (said.rcode(), said.answer) == (dns.rcode.REFUSED, [])
+    listening = net.resolver.host.run(["ss", "-Hlnup", f"sport = :{place.port}"]).out
+    assert {line.split()[3].rpartition(":")[0] for line in listening.splitlines()} == {place.addresses[0]}

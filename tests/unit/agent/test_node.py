@@ -89,6 +89,7 @@ def test_refused_files_are_put_back() -> None:
     assert bench.host.files[bench.driver.path] == good
     assert bench.node.positions()["settings"] == 1
     assert bench.node.health == {"mail": "line 3: what?"}
+    assert bench.driver.calls[-1] == "check", "the running daemon was told of files that it never had to see"
     bench.driver.refuses = ""
     bench.node.converge()
     assert bench.node.positions()["settings"] == 2

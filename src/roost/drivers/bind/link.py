@@ -81,6 +81,11 @@ class Link:
             return dns.rcode.NOTAUTH
         return answer.rcode()
 
+    def require_answer(self, zone: str) -> None:
+        """Raise ``DaemonFailed`` where the server refuses to be asked about a zone: it was told to, or has none."""
+        if self.code(zone) == dns.rcode.REFUSED:
+            raise DaemonFailed(_words(dns.rcode.REFUSED, zone))
+
     def update(self, zone: str, message: dns.update.UpdateMessage) -> None:
         """Send one update and wait until it is done and journalled.
 

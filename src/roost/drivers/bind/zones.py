@@ -143,7 +143,10 @@ def retire(host: Host, place: Place, zones: Sequence[str]) -> tuple[str, ...]:
 
 
 def settle(link: Link, zones: Sequence[str]) -> tuple[str, ...]:
-    """Wait until named has loaded the zones; return those that it could not load. Raises if it does not answer."""
+    """Wait until named has loaded the zones; return those that it could not load.
+
+    Raises where it does not answer, or refuses to: its configuration is wrong then, and the zones are not.
+    """
     pending = tuple(zones)
     idle_since = time.monotonic()
     end = idle_since + _LOAD_SECONDS
@@ -160,6 +163,8 @@ def settle(link: Link, zones: Sequence[str]) -> tuple[str, ...]:
             if busy:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > _GRACE_SECONDS or time.monotonic() > end:
+                for zone in pending:
+                    link.require_answer(zone)
                 return pending
         time.sleep(_POLL_SECONDS)
 

@@ -7,6 +7,7 @@ does not answer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from roost.domain.cluster import Role
@@ -23,8 +24,7 @@ from roost.ports.host import Facts, File, Host, Services
 
 _UNIT = "dovecot.service"
 _PURGE = "roost-purge.timer"
-_NOBODY = "roost-probe@invalid"  # RFC 2606: no account can have it
-_NO_USER = 67
+_RELOAD_SECONDS = 5.0
 
 
 class Dovecot:
@@ -95,19 +95,34 @@ class Dovecot:
                 services.restart(_UNIT)
 
     def alive(self, host: Host, services: Services) -> None:
-        """Raise ``DaemonFailed`` unless all three protocols greet and an account can be looked up."""
+        """Raise ``DaemonFailed`` unless the running Dovecot has read its files and all three protocols greet."""
         if not services.is_active(_UNIT):
             raise DaemonFailed("dovecot.service is not active.")
+        self._require_files(host)
         where = self._layout
         for port, hello in ((where.imap, "* OK"), (where.pop3, "+OK"), (where.lmtp, "220 ")):
             line = self._probe(where.probe, port)
             if not line.startswith(hello):
                 raise DaemonFailed(f"Dovecot says {line!r} on port {port} where {hello!r} was expected.")
-        # That there is no such user can only be said by who could read the accounts.
-        ran = host.run(["doveadm", "-c", where.conf, "user", _NOBODY], check=False)
-        if ran.code != _NO_USER:
-            words = ran.err.strip() or ran.out.strip()
-            raise DaemonFailed(f"Dovecot cannot read the accounts (doveadm user: {ran.code}): {words}")
+
+    def _require_files(self, host: Host) -> None:
+        """Raise unless the running Dovecot can read the accounts and has read the files that stand there.
+
+        A reload takes a moment. The answer comes from the same query as everybody's, so it is one about the accounts
+        too.
+        """
+        where = self._layout
+        found = (host.read(path) for path in (where.conf, where.sql))
+        wanted = render.version_in(*(file.content for file in found if file))
+        ask = ["doveadm", "-c", where.conf, "user", "-f", "home", render.PROBE]
+        end = time.monotonic() + _RELOAD_SECONDS
+        while (ran := host.run(ask, check=False, seconds=_RELOAD_SECONDS)).out.strip() != f"/{wanted}":
+            if time.monotonic() > end:
+                words = ran.err.strip() or ran.out.strip()
+                raise DaemonFailed(
+                    f"Dovecot cannot read its files or the accounts (doveadm user: {ran.code}): {words}"
+                )
+            time.sleep(0.05)
 
     def stop(self, services: Services) -> None:
         """Stop and disable Dovecot; mail and accounts stay."""

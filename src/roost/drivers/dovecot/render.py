@@ -7,6 +7,7 @@ thing. ``facts.versions["dovecot"]`` chooses; before Dovecot is installed the re
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 
@@ -20,6 +21,11 @@ from roost.drivers.dovecot.sizing import sizing_for
 from roost.ports.host import Facts, File
 
 _FIRST_RELEASE_WITH_24 = 13
+
+PROBE = "roost-probe@invalid"
+"""RFC 2606: no account can have it."""
+
+_VERSION = re.compile(r"'/(roost-[0-9a-f]{16})'")
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("roost.drivers.dovecot", "templates"),
@@ -52,18 +58,33 @@ def series(facts: Facts) -> str:
 def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, ...]:
     """Return every file of the driver."""
     language = series(facts)
-    values = {
+    values: dict[str, object] = {
         "node": settings.node,
         "policy": settings.policy,
         "size": sizing_for(facts, settings.policy.login_processes),
         "layout": layout,
+        "probe": PROBE,
         "deliverers": _deliverers(settings),
         "fingerprint": facts.certificate or "none yet",
     }
-    files = [File(layout.conf, _text(f"dovecot-{language}.conf.j2", values))]
-    files.append(File(layout.lua, _text("password.lua.j2", {})))
-    files.append(File(layout.purge_service, _text("purge.service.j2", values)))
-    files.append(File(layout.purge_timer, _text("purge.timer.j2", {})))
+    digest = hashlib.sha256()
+    for file in _files(language, layout, {**values, "version": ""}):
+        digest.update(file.content.encode())
+    return _files(language, layout, {**values, "version": f"roost-{digest.hexdigest()[:16]}"})
+
+
+def version_in(*contents: str) -> str:
+    """Return by what name rendered files are known; '' for such as are not ours."""
+    return next((found.group(1) for found in map(_VERSION.search, contents) if found), "")
+
+
+def _files(language: str, layout: Layout, values: dict[str, object]) -> tuple[File, ...]:
+    files = [
+        File(layout.conf, _text(f"dovecot-{language}.conf.j2", values)),
+        File(layout.lua, _text("password.lua.j2", {})),
+        File(layout.purge_service, _text("purge.service.j2", values)),
+        File(layout.purge_timer, _text("purge.timer.j2", {})),
+    ]
     if language == "2.3":
         owner = f"root:{layout.auth_group}"
         files.append(File(layout.sql, _text("dovecot-sql-2.3.conf.ext.j2", values), 0o640, owner))

@@ -79,6 +79,16 @@ class Postfix:
         ran = host.run(["postfix", "-c", where.config, "check"], check=False)
         if ran.code != 0:
             raise DaemonFailed(f"postfix check: {ran.err.strip() or ran.out.strip() or ran.code}")
+        self._try_door(host)
+
+    def _try_door(self, host: Host) -> None:
+        """Have an smtpd(8) that is nobody's greet us (sendmail(1), -bs): only it reads every value of its own."""
+        config = self._layout.config
+        sendmail = host.run(["postconf", "-c", config, "-h", "sendmail_path"]).out.strip()
+        ran = host.run([sendmail, "-C", config, "-bs"], stdin="QUIT\r\n", check=False)
+        if not ran.out.startswith("220 "):
+            words = ran.err.strip() or ran.out.strip() or "see its log"
+            raise DaemonFailed(f"Postfix's SMTP server does not come up with these files: {words}")
 
     def activate(self, host: Host, services: Services, changed: frozenset[str]) -> None:
         """Start, reload, or restart what hangs. Missing tables are made by the agent's rows only."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import dns.exception
 import dns.message
 import dns.query
@@ -16,6 +18,7 @@ from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
 
 _QUERY_SECONDS = 2.0
+_RELOAD_SECONDS = 5.0
 _TRIES = 3  # a machine under load may be late once
 
 
@@ -63,22 +66,39 @@ class Unbound:
             services.restart(self._place.unit)
 
     def alive(self, host: Host, services: Services) -> None:
-        """Raise unless Unbound runs and answers a query; one that needs no other server (RFC 6761, 6.3)."""
-        del host
+        """Raise unless Unbound runs with its file and answers a query that needs no other server (RFC 6761, 6.3)."""
         place = self._place
         if not services.is_active(place.unit):
             raise DaemonFailed(f"{place.unit} does not run.", remedy=f"See 'journalctl -u {place.unit}'.")
+        # One that hangs is found out by its silence at once; what it answers counts once it has read its file.
+        self._ask()
+        self._require_file(host)
+        answer = self._ask()
+        if answer.rcode() != dns.rcode.NOERROR:
+            raise DaemonFailed(f"Unbound answers {dns.rcode.to_text(answer.rcode())} for localhost.")
+
+    def _ask(self) -> dns.message.Message:
+        place = self._place
         query = dns.message.make_query("localhost.", "A")
         for tries_left in reversed(range(_TRIES)):
             try:
-                answer = dns.query.udp(query, place.addresses[0], timeout=_QUERY_SECONDS, port=place.port)
+                return dns.query.udp(query, place.addresses[0], timeout=_QUERY_SECONDS, port=place.port)
             except (dns.exception.DNSException, OSError) as error:
                 if not tries_left:
                     raise DaemonFailed(f"Unbound does not answer on {place.addresses[0]}: {error}.") from error
-            else:
-                break
-        if answer.rcode() != dns.rcode.NOERROR:
-            raise DaemonFailed(f"Unbound answers {dns.rcode.to_text(answer.rcode())} for localhost.")
+        raise AssertionError  # the last try returns or raises
+
+    def _require_file(self, host: Host) -> None:
+        """Raise unless the running process has read the file that stands there: a reload takes a moment."""
+        file = host.read(self._place.conf)
+        wanted = render.identity_in(file.content) if file else ""
+        ask = ["unbound-control", "-c", self._place.conf, "get_option", "identity"]
+        end = time.monotonic() + _RELOAD_SECONDS
+        while (ran := host.run(ask, check=False, seconds=_RELOAD_SECONDS)).out.strip() != wanted:
+            if time.monotonic() > end:
+                words = ran.err.strip() or ran.out.strip()
+                raise DaemonFailed(f"Unbound has not taken its file {self._place.conf}: {words}")
+            time.sleep(0.05)
 
     def stop(self, services: Services) -> None:
         """Stop Unbound for good."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import re
 
 import jinja2
 
@@ -12,6 +14,8 @@ from roost.drivers.unbound.place import Place
 from roost.ports.host import Facts, File
 
 _THREADS_MAX = 4
+
+_IDENTITY = re.compile(r'^\tidentity: "(roost-[0-9a-f]+)"$', re.MULTILINE)
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("roost.drivers.unbound"),
@@ -50,16 +54,25 @@ def render(settings: NodeSettings, facts: Facts, place: Place) -> tuple[File, ..
     """Return the files. Nothing differs between the versions of Debian 12 and 13."""
     servers = tuple(address for peer in settings.having(Role.DNS) for address in peer.addresses)
     forwarders = settings.policy.forwarders
-    conf = _TEMPLATES.get_template("unbound.conf.j2").render(
-        place=place,
-        threads=max(1, min(facts.processors, _THREADS_MAX)),
-        zones=zones_of(settings) if servers else (),
-        servers=servers,
-        forwarders=forwarders,
-        asks_loopback=any(ipaddress.ip_address(address).is_loopback for address in (*servers, *forwarders)),
-    )
+    values = {
+        "place": place,
+        "threads": max(1, min(facts.processors, _THREADS_MAX)),
+        "zones": zones_of(settings) if servers else (),
+        "servers": servers,
+        "forwarders": forwarders,
+        "asks_loopback": any(ipaddress.ip_address(address).is_loopback for address in (*servers, *forwarders)),
+    }
+    template = _TEMPLATES.get_template("unbound.conf.j2")
+    digest = hashlib.sha256(template.render(values, identity="").encode()).hexdigest()[:16]
+    conf = template.render(values, identity=f"roost-{digest}")
     return (
         File(place.conf, conf),
         File(place.defaults, _DEFAULTS),
         File(place.resolv_conf, _RESOLV_CONF.format(address=place.addresses[0])),
     )
+
+
+def identity_in(conf: str) -> str:
+    """Return by what name a rendered configuration is known; '' for one that is not ours."""
+    found = _IDENTITY.search(conf)
+    return found.group(1) if found else ""
