@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import ssl
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +19,7 @@ from dovecot.instance import TestCa
 
 from roost.domain.cluster import Node, Role
 
-from .instance import LMTP, Instance, node, stop_leftovers
+from .instance import LMTP, Instance, folder_of, node, stop_leftovers
 from .sinks import Home, resolver
 
 _LAST = itertools.count(1)
@@ -56,24 +53,6 @@ def root(request: pytest.FixtureRequest) -> str:
     return folder
 
 
-@contextmanager
-def _folder(root: str) -> Iterator[Path]:
-    """A folder with a short name (a socket's path may have 107 bytes), under the same name in both roots."""
-    folder = Path(tempfile.mkdtemp(prefix="rp-", dir="/tmp"))
-    folder.chmod(0o755)
-    mounted = Path(f"{root}{folder}")
-    try:
-        if root:
-            mounted.mkdir()
-            subprocess.run(["mount", "--bind", str(folder), str(mounted)], check=True)
-        yield folder
-    finally:
-        if root:
-            subprocess.run(["umount", "--lazy", str(mounted)], check=True)
-            mounted.rmdir()
-        shutil.rmtree(folder)
-
-
 def tls_for(ca: TestCa, folder: Path, name: str) -> ssl.SSLContext:
     """Return the server's side of TLS with a certificate for a name."""
     folder.mkdir(parents=True)
@@ -105,7 +84,7 @@ def net(root: str, ca: TestCa, tmp_path: Path) -> Iterator[Net]:
         stack.enter_context(resolver(f"{subnet}.53", {"outside.test": outside.address}))
 
         def start(name: str, *rows: object) -> Instance:
-            folder = stack.enter_context(_folder(root))
+            folder = stack.enter_context(folder_of(root))
             instance = Instance(root, folder, nodes, f"{name}.cluster.test", ca)
             stack.callback(stop_leftovers, folder)
             stack.callback(instance.stop)

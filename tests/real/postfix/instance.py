@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import smtplib
 import ssl
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -294,6 +296,24 @@ class Instance:
 def node(name: str, role: Role, address: str) -> Node:
     """Return a node."""
     return Node(name, frozenset({role}), (address,))
+
+
+@contextlib.contextmanager
+def folder_of(root: str) -> Iterator[Path]:
+    """A folder with a short name (a socket's path may have 107 bytes), under the same name in both roots."""
+    folder = Path(tempfile.mkdtemp(prefix="rp-", dir="/tmp"))
+    folder.chmod(0o755)
+    mounted = Path(f"{root}{folder}")
+    try:
+        if root:
+            mounted.mkdir()
+            subprocess.run(["mount", "--bind", str(folder), str(mounted)], check=True)
+        yield folder
+    finally:
+        if root:
+            subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+            mounted.rmdir()
+        shutil.rmtree(folder)
 
 
 def stop_leftovers(folder: Path) -> None:
