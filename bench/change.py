@@ -6,11 +6,11 @@
 removing it are timed to the end of the transaction, fsync included; then what a node of each kind asks for at once
 (``Feed.answer``: the rows after the revision before) is timed for each of the three changes.
 
-*Nodes*: two labs at once, each with a controller, an MX, a DNS server and a storage node, of one and the other size.
-A mailbox is added, its quota is changed, it is removed; the time is that from the change's entry in the audit log,
-which is written in its transaction, to the acknowledgement of the node, whose daemon answers accordingly by then
-(LMDB, RFC 2136 with BIND's answer, SQLite and Dovecot told). A quota concerns the storage node alone. The API does not move a mailbox, hence
-a change of home is measured in the store only.
+*Nodes*: two labs at once, each with a controller, an MX, a DNS server and a storage node, of one and the other
+size. A mailbox is added, its quota is changed, it is removed; the time is that from the change's entry in the audit
+log, which is written in its transaction, to the acknowledgement of the node, whose daemon answers accordingly by
+then (LMDB, RFC 2136 with BIND's answer, SQLite and Dovecot told). A quota concerns the storage node alone. The API
+does not move a mailbox, hence a change of home is measured in the store only.
 
 Few and many take turns change by change, and medians are compared, so that other work on the machine disturbs both
 alike.

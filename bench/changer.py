@@ -1,8 +1,9 @@
 """Runs in the controller's machine: makes one change for each line of its input and says when it was where.
 
-In, JSON: ``verb`` (add, quota, remove), ``address``, for add ``hash`` and ``home``, for quota ``bytes``. Out: ``ms``,
-a mapping of node and table to the milliseconds from the change's time in the audit log (written in its transaction) to
-the node's acknowledgement, both by the controller's clock; and under ``answer`` those of the API's answer.
+In, JSON: ``verb`` (add, quota, remove), ``address``, for add ``hash`` and ``home``, for quota ``bytes``. Out:
+``ms``, a mapping of node and table to the milliseconds from the change's time in the audit log (written in its
+transaction) to the node's acknowledgement, both by the controller's clock; and under ``answer`` those of the API's
+answer.
 """
 
 import json

@@ -7,10 +7,10 @@ looks up refusals, rewrites the recipient to his personal address, and looks up 
 
 *bare*: the same Postfix with its defaults, one ``relay_domains``, one ``relay_transport``; it asks no table.
 
-The same on both sides: the binary, ``master.cf``, queue on the same file system, the generator and its messages
-(2 kB, 10 sessions of 20 messages), a log file, LMTP to the same Dovecot (the driver's files) and the same mailboxes, over
-TLS that verifies the certificate under the home's name, with connections that are kept. ``bare, no reuse`` is the
-same without ``lmtp_tls_connection_reuse``, which is off by default: it shows what that one setting is worth.
+The same on both sides: the binary, ``master.cf``, queue on the same file system, the generator and its messages (2
+kB, 10 sessions of 20 messages), a log file, LMTP to the same Dovecot (the driver's files) and the same mailboxes,
+over TLS that verifies the certificate under the home's name, with connections that are kept. ``bare, no reuse`` is
+the same without ``lmtp_tls_connection_reuse``, which is off by default: it shows what that one setting is worth.
 
 Not in it: the spam filter, and STARTTLS at the door (offered by both, not used by the generator).
 

@@ -87,16 +87,7 @@ async def _import_body(request: Request) -> list[mailboxes.Wanted]:
 
 _IMPORT_BODY: dict[str, Any] = {
     "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {"mailboxes": {"type": "array", "items": {"$ref": "#/components/schemas/NewMailbox"}}},
-                "required": ["mailboxes"],
-                "additionalProperties": False,
-            }
-        }
-    },
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewMailboxes"}}},
 }
 
 
