@@ -106,7 +106,7 @@ def proxy(files: tuple[File, ...], backend: Layout, facts: Facts) -> tuple[File,
     # The passdbs are the only sections between these two lines.
     kept = re.sub(r"(?ms)^passdb .*?^}\n(?=userdb)", "", main.content)
     if is_24(facts):
-        port = f"%{{if(protocol, '==', 'imap', '{backend.imaps}', '{backend.pop3s}')}}"
+        port = f"%{{if(protocol, 'eq', 'imap', '{backend.imaps}', '{backend.pop3s}')}}"
     else:
         port = f"%{{if;%s;eq;imap;{backend.imaps};{backend.pop3s}}}"
     fields = {"nopassword": "y", "proxy": "y", "host": backend.probe, "port": port, "ssl": "any-cert"}
