@@ -93,7 +93,7 @@ def _work(
     def one(number: int) -> int:
         # A context of its own and no session tickets: every connection is a full handshake.
         context = ssl.create_default_context(cafile=target.ca)
-        mine, count = users[number::threads], 0
+        mine, count = users[number::threads] or users, 0
         while time.monotonic() < began + seconds:
             session(target, context, mine[count % len(mine)])
             count += 1

@@ -1,10 +1,11 @@
-"""The set-ups with which the driver's is compared: Dovecot's defaults, and a proxy."""
+"""The set-ups with which the drivers' are compared: Dovecot's defaults, a Dovecot proxy, and bare Postfix."""
 
 from __future__ import annotations
 
 import re
 
 from roost.drivers.dovecot import Layout
+from roost.drivers.postfix import Layout as PostfixLayout
 from roost.ports.host import Facts, File
 
 _ACCOUNT = "FROM login JOIN account ON account.id = login.account WHERE login.name = '{user}' ORDER BY rank LIMIT 1"
@@ -105,7 +106,7 @@ def proxy(files: tuple[File, ...], backend: Layout, facts: Facts) -> tuple[File,
     # The passdbs are the only sections between these two lines.
     kept = re.sub(r"(?ms)^passdb .*?^}\n(?=userdb)", "", main.content)
     if is_24(facts):
-        port = f"%{{if(protocol, '==', 'imap', '{backend.imaps}', '{backend.pop3s}')}}"
+        port = f"%{{if(protocol, 'eq', 'imap', '{backend.imaps}', '{backend.pop3s}')}}"
     else:
         port = f"%{{if;%s;eq;imap;{backend.imaps};{backend.pop3s}}}"
     fields = {"nopassword": "y", "proxy": "y", "host": backend.probe, "port": port, "ssl": "any-cert"}
@@ -116,3 +117,46 @@ def proxy(files: tuple[File, ...], backend: Layout, facts: Facts) -> tuple[File,
         words = " ".join(f"{name}={value}" for name, value in fields.items())
         passdb = f"passdb {{\n  driver = static\n  args = {words}\n}}\n"
     return (File(main.path, kept + passdb, main.mode, main.owner), *others)
+
+
+_BARE_MAIN = """compatibility_level = 3.6
+myhostname = {name}
+mydestination =
+alias_maps =
+queue_directory = {layout.queue}
+data_directory = {layout.state}
+maillog_file = {layout.log}
+maillog_file_prefixes = {layout.log}
+mynetworks = 127.0.0.0/8
+relay_domains = {domain}
+relay_transport = lmtp:inet:[{home}]:{layout.lmtp}
+
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {layout.certificate}
+smtpd_tls_key_file = {layout.key}
+smtpd_tls_received_header = yes
+smtpd_tls_loglevel = 1
+smtputf8_enable = yes
+
+lmtp_host_lookup = native
+lmtp_tls_security_level = secure
+lmtp_tls_secure_cert_match = nexthop
+lmtp_tls_CAfile = {layout.ca}
+lmtp_tls_mandatory_protocols = >=TLSv1.2
+lmtp_tls_loglevel = 1
+lmtp_tls_connection_reuse = {reuse}
+"""
+
+
+def bare_postfix(
+    files: tuple[File, ...], layout: PostfixLayout, domain: str, home: str, *, reuse: bool
+) -> tuple[File, ...]:
+    """Return files that leave Postfix at its defaults but places, the one domain, its one next hop, and TLS.
+
+    ``files`` are the driver's, whose ``master.cf`` is kept, so that the services are the same.
+    """
+    main, *others = files
+    text = _BARE_MAIN.format(
+        layout=layout, domain=domain, home=home, name=f"bare.{domain}", reuse="yes" if reuse else "no"
+    )
+    return (File(main.path, text, main.mode, main.owner), *others)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from roost.api.identity import node_of
@@ -68,8 +68,8 @@ def _certificates(parts: Parts, name: str, identity_request: str, service_reques
     )
 
 
-@router.post("/feed")
-async def feed(body: FeedRequest, request: Request, name: NodeName) -> FeedReply:
+@router.post("/feed", response_model=FeedReply)
+async def feed(body: FeedRequest, request: Request, name: NodeName) -> Response:
     """Hold the request until there is something newer than the positions, or until ``wait`` is over."""
     parts = parts_of(request)
     if parts.followers.note(name, body.positions, body.health, body.checked, parts.clock.now()):
@@ -82,19 +82,23 @@ async def feed(body: FeedRequest, request: Request, name: NodeName) -> FeedReply
         )
         left = deadline - time.monotonic()
         if news.settings or news.pages or news.epoch != body.epoch or news.check > body.checked or left <= 0:
-            return _reply(news)
+            return await run_in_threadpool(_reply, news)
         parts.followers.touch(name, parts.clock.now())
         await parts.wakeup.wait(noted, left)
         if await request.is_disconnected():
             return _reply(news)
 
 
-def _reply(news: News) -> FeedReply:
+def _reply(news: News) -> Response:
+    """Write the answer. Rows come from the store and are right: checking each again would cost more than all else."""
     tables = {
-        str(table): TableNews(rows=list(page.rows), upto=page.upto, more=page.more)
+        str(table): TableNews.model_construct(rows=page.rows, upto=page.upto, more=page.more)
         for table, page in news.pages.items()
     }
-    return FeedReply(epoch=news.epoch, settings=news.settings, tables=tables, check=news.check, lifted=news.lifted)
+    reply = FeedReply.model_construct(
+        epoch=news.epoch, settings=news.settings, tables=tables, check=news.check, lifted=news.lifted
+    )
+    return Response(reply.model_dump_json(), media_type="application/json")
 
 
 @router.post("/digests")

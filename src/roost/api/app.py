@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from roost.api import agents, aliases, cluster, domains, mailboxes, nodes, probl
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.domain.errors import Unavailable
+from roost.wire.resources import NewMailboxes
 
 _PERSIST_SECONDS = 1.0
 _log = structlog.get_logger()
@@ -43,6 +45,18 @@ class RingAfterWrites:
         await self._app(scope, receive, ringing if writes else send)
 
 
+class _Api(FastAPI):
+    """Describes the one body that FastAPI does not read itself (``mailboxes.add_many``), too."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description."""
+        described = super().openapi()
+        of_import = NewMailboxes.model_json_schema(ref_template="#/components/schemas/{model}")
+        of_import.pop("$defs")
+        described["components"]["schemas"]["NewMailboxes"] = of_import
+        return described
+
+
 def build(parts: Parts) -> FastAPI:
     """Return the application."""
 
@@ -56,7 +70,7 @@ def build(parts: Parts) -> FastAPI:
         with contextlib.suppress(asyncio.CancelledError):
             await keeper
 
-    app = FastAPI(
+    app = _Api(
         title="Roost",
         version=roost.__version__,
         summary="Scale-out email on ordinary servers",

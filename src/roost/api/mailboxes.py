@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from roost.api.identity import actor_of
 from roost.api.parts import parts_of
@@ -65,10 +68,37 @@ def add(body: NewMailbox, request: Request, actor: Actor, dry_run: bool = False)
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)
 
 
-@router.post("/import")
-def add_many(body: NewMailboxes, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+async def _import_body(request: Request) -> list[mailboxes.Wanted]:
+    """Read the body of an import: piece by piece and straight into values, as it may hold a million mailboxes."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+
+    def read() -> list[mailboxes.Wanted]:
+        try:
+            new = NewMailboxes.model_validate_json(body)
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_url=False, include_input=False)) from error
+        body.clear()
+        return [_wanted(mailbox) for mailbox in new.mailboxes]
+
+    return await run_in_threadpool(read)
+
+
+_IMPORT_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewMailboxes"}}},
+}
+
+
+@router.post("/import", openapi_extra={"requestBody": _IMPORT_BODY})
+def add_many(
+    wanted: Annotated[list[mailboxes.Wanted], Depends(_import_body)],
+    request: Request,
+    actor: Actor,
+    dry_run: bool = False,
+) -> Written:
     """Add all mailboxes or none; findings carry the place in the list, from 1, as their line."""
-    wanted = [_wanted(mailbox) for mailbox in body.mailboxes]
     done = mailboxes.add_many(parts_of(request).store, actor, wanted, dry_run=dry_run)
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -23,11 +23,11 @@ from roost.domain.errors import (
 from roost.domain.names import Address, labels_for
 from roost.ports.store import Reader, Store, Writer
 
-_CHUNK = 500  # addresses in one question to the store
+_CHUNK = 2000  # mailboxes that are made and written at a time
 _FINDINGS_MAX = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A mailbox that somebody wants: as given, not checked yet. ``home`` None lets Roost choose."""
 
@@ -52,7 +52,7 @@ def add(store: Store, actor: str, wanted: Wanted, *, dry_run: bool = False) -> D
     hashed = passwords.choose(wanted.password, wanted.password_hash)
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
-        mailbox = _made(tx, cluster, Placer(cluster, tx.homes()), [(wanted, hashed)])[0]
+        [mailbox] = next(_made(tx, cluster, Placer(cluster, tx.homes()), [(wanted, hashed)]))
         domain = domains.find(cluster, mailbox.address.domain)
         done.add(
             tx.put_mailboxes([mailbox], "mailbox added"),
@@ -64,7 +64,8 @@ def add(store: Store, actor: str, wanted: Wanted, *, dry_run: bool = False) -> D
 def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: bool = False) -> Done:
     """Add all mailboxes or none; raises ``BadImport`` with a finding for each that cannot be, by its place (1-based).
 
-    Clear passwords are hashed before the transaction begins, since each takes some ten milliseconds.
+    Clear passwords are hashed before the transaction begins, since each takes some ten milliseconds. Mailboxes are
+    made and written some at a time, so that memory hardly grows with their number.
     """
     findings: list[Finding] = []
     pairs: list[tuple[Wanted, str]] = []
@@ -76,7 +77,11 @@ def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: boo
             pairs.append((want, ""))
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
-        made = _made(tx, cluster, Placer(cluster, tx.homes()), pairs, findings)
+        revision = 0
+        for made in _made(tx, cluster, Placer(cluster, tx.homes()), pairs, findings):
+            # From the first fault on, what remains is only looked at, to find them all.
+            if made and not findings:
+                revision = tx.put_mailboxes(made, "mailbox added")
         if findings:
             findings.sort(key=lambda finding: finding.line)
             raise BadImport(
@@ -84,8 +89,8 @@ def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: boo
                 tuple(findings[:_FINDINGS_MAX]),
                 remedy="Correct the lines and import the file again.",
             )
-        if made:
-            done.add(tx.put_mailboxes(made, "mailbox added"), f"{len(made)} mailboxes added.")
+        if revision:
+            done.add(revision, f"{len(pairs)} mailboxes added.")
     return done
 
 
@@ -95,9 +100,8 @@ def _made(
     placer: Placer,
     pairs: Sequence[tuple[Wanted, str]],
     findings: list[Finding] | None = None,
-) -> list[Mailbox]:
-    """Return the mailboxes to write; faults are raised, or collected where ``findings`` is given."""
-    made: list[Mailbox] = []
+) -> Iterator[list[Mailbox]]:
+    """Yield the mailboxes to write, in chunks; faults are raised, or collected where ``findings`` is given."""
     seen: set[Address] = set()
     taken: dict[str, set[str]] = {}
     numbers = iter(tx.new_numbers(len(pairs)))
@@ -118,6 +122,7 @@ def _made(
                 parsed.append((index, want, hashed, address))
             except RoostError as error:
                 _collect(findings, index, error)
+        made: list[Mailbox] = []
         existing = tx.existing(address for _, _, _, address in parsed)
         _learn_labels(tx, taken, [address for *_, address in parsed])
         for index, want, hashed, address in parsed:
@@ -130,7 +135,7 @@ def _made(
                 _collect(findings, index, error)
                 continue
             made.append(Mailbox(next(numbers), address, label, home, hashed, want.quota))
-    return made
+        yield made
 
 
 def _collect(findings: list[Finding] | None, index: int, error: RoostError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
@@ -18,9 +19,13 @@ from roost.main.settings import AgentSettings
 from roost.ports.host import TLS_CA
 from roost.wire.controller import ControllerClient
 
+_COLLECT_AFTER = (20_000, 20, 20)
+"""When Python looks for garbage in cycles (gc.set_threshold): rows have none, and a full table has a great many."""
+
 
 def mind(settings: AgentSettings) -> None:
     """Run the agent until SIGTERM or SIGINT; the work in hand is done first."""
+    gc.set_threshold(*_COLLECT_AFTER)
     host, clock = Machine(), WallClock()
 
     def connect() -> ControllerClient:

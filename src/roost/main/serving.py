@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -29,11 +30,14 @@ from roost.store import open_backups, open_store
 from roost.wire.agent_messages import FEED_ROWS
 
 _RENEW_EVERY = timedelta(days=1)
+_COLLECT_AFTER = (20_000, 20, 20)
+"""When Python looks for garbage in cycles (gc.set_threshold): rows have none, and an import makes very many."""
 _log = structlog.get_logger()
 
 
 def serve(settings: ControllerSettings, state: Path) -> None:
     """Serve the API until SIGTERM or SIGINT; ``state`` is the folder with the CA."""
+    gc.set_threshold(*_COLLECT_AFTER)
     asyncio.run(_serve(settings, state))
 
 

@@ -233,7 +233,6 @@ def _on_sqlite_connect(raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> Non
         "journal_mode=WAL",
         "foreign_keys=ON",
         "synchronous=FULL",
-        "cache_size=-32768",
         "journal_size_limit=67108864",
     ):
         raw.execute(f"PRAGMA {pragma}").close()
@@ -241,6 +240,8 @@ def _on_sqlite_connect(raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> Non
 
 def _on_sqlite_begin(connection: Connection) -> None:
     mode = connection.get_execution_options().get("roost_mode", Mode.WRITE)
+    # Each connection has a cache of its own, and there may be forty that read; what is behind it the kernel has.
+    connection.exec_driver_sql(f"PRAGMA cache_size={-2048 if mode is Mode.READ else -32768}")
     if mode is Mode.READ:
         connection.exec_driver_sql("BEGIN")
         return

@@ -96,3 +96,12 @@ def test_mail_waits_while_the_table_is_missing(mx: Instance) -> None:
     mx.put(row("mary@example.test"))
     wait_until(lambda: mx.accepts("mary@example.test"), "Postfix reads the new file", 120)
     assert mx.rcpt("john@example.test")[0] == 550
+
+
+def test_mail_flows_while_no_dns_server_answers(net: Net, mx: Instance) -> None:
+    mx.put(row("john@example.test"))
+    (mx.folder / "resolv.conf").write_text("nameserver 127.0.0.250\noptions timeout:1 attempts:1\n")
+
+    mx.send("john@example.test")
+
+    wait_until(lambda: net.ms1.mails, "the home is found in /etc/hosts")
