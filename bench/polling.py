@@ -37,7 +37,7 @@ from bench import clients, cpu, debian, setups
 from real.dovecot.instance import Instance, TestCa, account, private_dovecot, remove_mail_user
 from roost.domain.desired import NodeSettings, Value
 from roost.drivers.dovecot import Dovecot, Layout
-from roost.ports.host import Facts, File
+from roost.ports.host import Facts, File, Host
 
 _USERS = 200
 _MESSAGES = 10
@@ -52,6 +52,9 @@ class DefaultDovecot(Dovecot):
     def render(self, settings: NodeSettings, facts: Facts) -> tuple[File, ...]:
         """Return the least that it has to be told."""
         return setups.defaults(self._layout, facts)
+
+    def _require_files(self, host: Host) -> None:
+        """Files that are not the driver's do not tell who has read them."""
 
 
 @dataclass(frozen=True)
