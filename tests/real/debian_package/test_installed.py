@@ -63,6 +63,8 @@ def test_controller(installed: CopyOfHost) -> None:
 
 def test_upgrade_removal_purge(machine: CopyOfHost) -> None:
     """Nothing is left in /opt, and the data of a controller outlive even a purge, put aside."""
+    # The machine that was copied may have data of its own.
+    before = set(machine.run("find", "/var/lib", "-path", "/var/lib/roost/*", "-prune").split())
     machine.run("dpkg", "-i", "/roost.deb")
     machine.run("dpkg", "-i", "/roost.deb")
     found = ["roost", "controller", "init", "example.net", "--name", "control.example.net"]
@@ -74,10 +76,11 @@ def test_upgrade_removal_purge(machine: CopyOfHost) -> None:
 
     machine.run("dpkg", "--purge", "roost")
     machine.run("test", "!", "-e", "/etc/roost")
-    (aside,) = machine.run("ls", "/var/lib/roost").split()
-    assert aside.startswith("controller.purged-")
-    assert machine.run("cat", f"/var/lib/roost/{aside}/ca.key") == key
-    assert set(machine.run("ls", f"/var/lib/roost/{aside}").split()) >= {"roost.db", "controller.toml", "ca.crt"}
+    after = set(machine.run("find", "/var/lib", "-path", "/var/lib/roost/*", "-prune").split())
+    (aside,) = after - before
+    assert aside.startswith("/var/lib/roost/controller.purged-")
+    assert machine.run("cat", f"{aside}/ca.key") == key
+    assert set(machine.run("ls", aside).split()) >= {"roost.db", "controller.toml", "ca.crt"}
 
     # A new cluster begins with nothing of the old one.
     machine.run("dpkg", "-i", "/roost.deb")

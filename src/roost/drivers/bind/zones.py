@@ -45,6 +45,7 @@ _SERIAL_GAP = 2**20
 """Added to the serial of a file whose journal cannot be read, so that the new zone's is greater than any it had."""
 
 _LOAD_SECONDS = 1800.0
+_EMPTY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 2.0
 """For how long a zone may be unloaded while BIND says that it is not loading any."""
@@ -208,6 +209,12 @@ def empty(host: Host, link: Link, place: Place, zones: Sequence[str]) -> None:
     still = settle(link, zones)
     if still:
         raise DaemonFailed(f"BIND cannot load the emptied zone {still[0]}: see its log.")
+    # Thawing only begins to load: until it is done BIND answers from the old zone, and would take updates into it.
+    end = time.monotonic() + _EMPTY_SECONDS
+    while old := [zone for zone in zones if _serial_served(link, zone) != serials[zone] % 2**32]:
+        if time.monotonic() > end:
+            raise DaemonFailed(f"BIND goes on with the old zone {old[0]}: see its log.")
+        time.sleep(_POLL_SECONDS)
 
 
 def bring_apex(link: Link, zone: str, apex: Apex) -> bool:
@@ -282,11 +289,15 @@ def _write_made(host: Host, place: Place, zones: Iterable[str]) -> None:
 
 
 def _next_serial(link: Link, place: Place, zone: str) -> int:
+    served = _serial_served(link, zone)
+    return _serial_on_disk(place, zone) + _SERIAL_GAP if served is None else served + 1
+
+
+def _serial_served(link: Link, zone: str) -> int | None:
+    """Return the serial with which BIND answers; None where it does not."""
     answer = link.ask(zone, dns.rdatatype.SOA)
-    for rrset in answer.answer:
-        if rrset.rdtype == dns.rdatatype.SOA:
-            return int(rrset[0].serial) + 1
-    return _serial_on_disk(place, zone) + _SERIAL_GAP
+    found = (rrset[0] for rrset in answer.answer if rrset.rdtype == dns.rdatatype.SOA)
+    return next((int(soa.serial) for soa in found), None)
 
 
 def _serial_on_disk(place: Place, zone: str) -> int:
