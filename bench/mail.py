@@ -41,6 +41,7 @@ from real.postfix.instance import Instance, node, row, stop_leftovers
 from roost.domain.cluster import Domain, Role
 from roost.domain.desired import NodeSettings
 from roost.drivers.postfix import Postfix
+from roost.host.line import hold
 from roost.host.probe import greeting
 from roost.ports.driver import Batch
 from roost.ports.host import Facts, File, Host
@@ -101,7 +102,7 @@ def running(root: str, ca: TestCa, rows: int, users: int) -> Iterator[tuple[Dove
             instance = Instance(root, folder, nodes, _MX, ca)
             instance.cluster = replace(instance.cluster, domains=(Domain.parse(_DOMAIN),))
             instance.layout = replace(instance.layout, lmtp=home.layout.lmtp)
-            instance.driver = kind(greeting, instance.layout)
+            instance.driver = kind(greeting, hold, instance.layout)
             stack.callback(stop_leftovers, folder)
             stack.callback(instance.stop)
             instance.install("127.0.0.1")
