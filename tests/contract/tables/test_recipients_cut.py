@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,4 +51,32 @@ def test_cut_before_the_aliases(tmp_path: Path, rows: list[tuple[str, Value]], *
         assert dict(table.rows()).keys() == {"old@example.test"}
         table.apply(Batch([("old@example.test", OLD), ("new@example.test", None)], 3, 1))
         assert dict(table.rows()) == {"old@example.test": OLD}
+    table.close()
+
+
+def test_comparing_and_settling_at_once(tmp_path: Path) -> None:
+    """An agent's two threads do so; whoever holds two files takes them in one order, or both would wait for ever."""
+    table = Recipients(Layout(maps=str(tmp_path)))
+    table.complete()
+    ending = threading.Event()
+
+    def change() -> None:
+        for number in range(1, 300):
+            gone = number % 2 == 0
+            table.apply(
+                Batch([("new@example.test", None if gone else NEW), ("old@example.test", OLD)], number, number - 1)
+            )
+            table.settle()
+        ending.set()
+
+    def look() -> None:
+        while not ending.is_set():
+            list(table.rows())
+
+    threads = [threading.Thread(target=act, daemon=True) for act in (change, look, look)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
     table.close()

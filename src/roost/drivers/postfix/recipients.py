@@ -11,7 +11,8 @@ are written in this order:
 
 Cut off before the end of 2, the position is the old one and the batch comes again; but rows that have gone meanwhile
 come no more, so what the list of 1 names and no alias followed is removed. Cut off in 3, the notes say what is still
-to do. Every batch and every tick begin with both. One changed row costs two commits, one that goes
+to do. Every batch and every tick begin with both. Whoever looks into two files at once opens them in the order
+aliases, next hops, refusals: the agent does so from two threads. One changed row costs two commits, one that goes
 two as well, whatever the number of rows.
 """
 

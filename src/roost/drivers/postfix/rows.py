@@ -44,7 +44,7 @@ def rows(files: Files, port: int) -> Iterator[tuple[str, Value]]:
             yield row or _strange(files.aliases, key, value)
     for file in (files.hops, files.refusals):
         for chunk in file.chunks():
-            with files.hops.read() as hops, files.aliases.read() as aliases:
+            with files.aliases.read() as aliases, files.hops.read() as hops:
                 fits = _hop_fits if file is files.hops else _refusal_fits
                 orphans = [(key, value) for key, value in chunk if not fits(text(key), hops, aliases)]
             for key, value in orphans:
