@@ -103,8 +103,7 @@ def defaults(layout: Layout, facts: Facts) -> tuple[File, ...]:
 def proxy(files: tuple[File, ...], backend: Layout, facts: Facts) -> tuple[File, ...]:
     """Return the driver's files with every login passed on by TLS: the backend asks for the password."""
     main, *others = files
-    # The passdbs are the only sections between these two lines.
-    kept = re.sub(r"(?ms)^passdb .*?^}\n(?=userdb)", "", main.content)
+    kept = re.sub(r"(?ms)^passdb .*?^}\n", "", main.content)
     if is_24(facts):
         port = f"%{{if(protocol, 'eq', 'imap', '{backend.imaps}', '{backend.pop3s}')}}"
     else:
