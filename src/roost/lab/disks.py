@@ -73,7 +73,7 @@ class Disk:
             fresh = image.with_suffix(".new")
             with fresh.open("wb") as sparse:
                 sparse.truncate(self._size_mib << 20)
-            # No reserved blocks: root's daemons must meet the full disk too. One inode per 8 KiB: mail is small files.
+            # No reserved blocks: root's daemons must meet the full disk too. One inode per 8 KiB: mail is small.
             features = ["-O", "^has_journal", "-E", "lazy_itable_init=1,root_owner=0:0", "-m", "0", "-i", "8192"]
             call(["mkfs.ext4", "-q", "-F", *features, str(fresh)])
             fresh.rename(image)

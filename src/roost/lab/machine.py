@@ -133,7 +133,8 @@ class Machine:
             listener.bind(str(notify))
             argv = [
                 "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--notify-ready=yes",
-                f"--directory={self.root}", f"--machine={nspawn_name(self.lab, self.short)}", f"--hostname={self.name}",
+                f"--directory={self.root}", f"--machine={nspawn_name(self.lab, self.short)}",
+                f"--hostname={self.name}",
                 f"--network-namespace-path=/run/netns/{self._network.namespace(self.short)}",
                 "--capability=CAP_NET_ADMIN",  # its network stack is its own, packet filter included
                 "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
@@ -277,7 +278,7 @@ class Machine:
     def _files(self, argv: Sequence[str], data: str | bytes | None = None) -> Result:
         if self.running:
             return self.run(argv, input=data)
-        # Off: the same tool from the machine's own disk, with its own idea of "/", so that links lead where they would.
+        # Off: the same tool from the machine's own disk, with its own idea of "/": links lead where they would.
         done = subprocess.run(
             ["chroot", str(self.root), *argv],
             input=data.encode() if isinstance(data, str) else data,

@@ -13,7 +13,7 @@ JOHN = Mailbox(7, Address("john", "example.test"), "john", "ms1.cluster.test", "
 
 
 def node(name: str, *roles: Role) -> Node:
-    return Node(f"{name}.cluster.test", frozenset(roles), ("198.18.0.9",), True)
+    return Node(f"{name}.cluster.test", frozenset(roles), ("198.18.0.9",), joined=True)
 
 
 def test_alias_cname_and_account_follow_from_the_home() -> None:
