@@ -1,15 +1,19 @@
 """Who answers again? Then the mail that waits for it need not wait any longer.
 
-A line is held to each server, in a thread of its own, because one that is cut off answers only with silence.
+A line is held to each server, in a thread of its own, because one that is cut off answers only with silence. A return
+is told twice: mail that was just being tried may be put off a moment after the first time.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
 _AGAIN_SECONDS = 1.0
+_TRIED_SECONDS = 20.0
+"""For how long an attempt that began before a return may still fail: 5 s for each server that is tried."""
 
 Target = tuple[str, int]
 Hold = Callable[[str, int, float, Callable[[], None], threading.Event], None]
@@ -19,15 +23,16 @@ Hold = Callable[[str, int, float, Callable[[], None], threading.Event], None]
 class Watch:
     """Holds lines to servers."""
 
-    def __init__(self, hold: Hold) -> None:
+    def __init__(self, hold: Hold, tried: float = _TRIED_SECONDS) -> None:
         self._hold = hold
+        self._tried = tried
         self._lock = threading.Lock()
         self._leave: dict[Target, threading.Event] = {}
         self._well: set[Target] = set()
-        self._returned = False
+        self._told: list[float] = []
 
     def look(self, targets: Iterable[Target], quiet: float) -> bool:
-        """Say whether a server has come back (or was met first) since the last look. Returns at once.
+        """Say whether a server has come back (or was met first) since the last look, or some seconds before it.
 
         After ``quiet`` seconds a server is asked whether it is still there.
         """
@@ -39,8 +44,10 @@ class Watch:
                 self._leave[target] = leave = threading.Event()
                 name = f"line to {target[0]}"
                 threading.Thread(target=self._keep, args=(target, quiet, leave), name=name, daemon=True).start()
-            returned, self._returned = self._returned, False
-        return returned
+            now = time.monotonic()
+            due = [at for at in self._told if at <= now]
+            self._told = [at for at in self._told if at > now]
+        return bool(due)
 
     def is_well(self, target: Target) -> bool:
         """Say whether the line to a server stands."""
@@ -61,4 +68,5 @@ class Watch:
     def _note(self, target: Target) -> None:
         with self._lock:
             self._well.add(target)
-            self._returned = True
+            now = time.monotonic()
+            self._told += [now, now + self._tried]
