@@ -65,7 +65,7 @@ def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: boo
     """Add all mailboxes or none; raises ``BadImport`` with a finding for each that cannot be, by its place (1-based).
 
     Clear passwords are hashed before the transaction begins, since each takes some ten milliseconds. Mailboxes are
-    made and written some at a time, so that memory hardly grows with their number.
+    made and written some at a time, so that memory holds what was asked for, and not what is made of it besides.
     """
     findings: list[Finding] = []
     pairs: list[tuple[Wanted, str]] = []
