@@ -25,6 +25,10 @@ class Role(StrEnum):
     CONTROL = "control"
 
 
+FORMATS = ("mdbox", "sdbox", "maildir")
+"""Formats in which Dovecot may keep a mailbox; the first is the default (docs/explanation/moves.md says why)."""
+
+
 class Suspended(StrEnum):
     """What happens to mail for a suspended mailbox, whose login is always refused."""
 
@@ -117,6 +121,8 @@ class Mailbox:
     """Bytes; 0 means the domain's default."""
 
     suspended: bool = False
+    format: str = "mdbox"
+    """Of the folder that holds it: one of ``FORMATS``."""
 
     def hostname(self, domain: Domain) -> str:
         """Return the personal hostname, ``john.pop.example.com``."""
@@ -159,6 +165,27 @@ class Policy:
 
     notify_secondaries: tuple[str, ...] = ()
     """IP addresses of foreign secondaries, which may transfer the zones by TSIG and are notified."""
+
+    mailbox_format: str = "mdbox"
+    """Format of new mailboxes: ``mdbox``, ``sdbox`` or ``maildir``."""
+
+    hold_seconds: int = 5
+    """Longest time for which a move may close a mailbox; then its home opens it again by itself."""
+
+    moves: int = 32
+    """Most moves under way in the whole cluster."""
+
+    moves_per_node: int = 8
+    """Most moves under way that one node has a part in."""
+
+    moves_per_pair: int = 4
+    """Most moves under way from one node to another."""
+
+    move_bandwidth: int = 0
+    """Bytes a second for each move; 0 means no limit."""
+
+    move_hours: str = ""
+    """Hours of the day, UTC, in which moves begin: ``22-6``; '' means at any time."""
 
 
 @dataclass(frozen=True)

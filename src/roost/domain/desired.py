@@ -16,11 +16,17 @@ recipients   mx, backup-mx   address                      ``to`` (list of addres
 names        dns             owner name ``/`` type        ``zone``, ``ttl``, ``data`` (list of RDATA texts)
 accounts     storage,        address                      ``number``, ``hostname``, ``target``, ``password``,
              scope = node                                 ``quota`` (bytes, 0 none), ``login`` (bool),
-                                                          ``deliver`` (bool)
+                                                          ``deliver`` (bool), ``format``, ``place`` (``home``,
+                                                          ``incoming``: a copy that is being made, closed;
+                                                          ``moved``: passed on to ``peer``), ``peer`` (the
+                                                          mailbox's home, where this node is not; else '')
+moves        storage,        number of the move           see ``roost.domain.move.Order``
+             scope = node
 ===========  ==============  ===========================  ====================================================
 
-No password hash is ever in a row of ``recipients`` or ``names``, and rows of ``accounts`` have the home's scope:
-what a node may know follows from its roles by this file alone.
+No password hash is ever in a row of ``recipients`` or ``names``, and rows of ``accounts`` have the home's scope;
+while a move is under way the other node's, too, without the hash where the mailbox has left. So what a node may know
+follows from its roles by this file alone.
 """
 
 from __future__ import annotations
@@ -47,12 +53,14 @@ class Table(StrEnum):
     RECIPIENTS = "recipients"
     NAMES = "names"
     ACCOUNTS = "accounts"
+    MOVES = "moves"
 
 
 FOLLOWERS: dict[Table, frozenset[Role]] = {
     Table.RECIPIENTS: frozenset({Role.MX, Role.BACKUP_MX}),
     Table.NAMES: frozenset({Role.DNS}),
     Table.ACCOUNTS: frozenset({Role.STORAGE}),
+    Table.MOVES: frozenset({Role.STORAGE}),
 }
 """Which roles make a node follow a table."""
 
@@ -90,13 +98,30 @@ def digest_of(key: str, value: Value) -> int:
 def tables_of(node: Node) -> tuple[tuple[Table, str], ...]:
     """Return the tables that a node follows, each with its scope."""
     return tuple(
-        (table, node.name if table is Table.ACCOUNTS else "")
+        (table, node.name if table in {Table.ACCOUNTS, Table.MOVES} else "")
         for table, roles in FOLLOWERS.items()
         if roles & node.roles
     )
 
 
-def rows_of_mailbox(mailbox: Mailbox, domain: Domain, policy: Policy) -> tuple[Row, ...]:
+class Place(StrEnum):
+    """What a mailbox on a storage node is there."""
+
+    HOME = "home"
+    INCOMING = "incoming"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A second node that has the mailbox's account while a move is under way: which, as what, in which format."""
+
+    node: str
+    place: Place
+    format: str
+
+
+def rows_of_mailbox(mailbox: Mailbox, domain: Domain, policy: Policy, guest: Guest | None = None) -> tuple[Row, ...]:
     """Return the rows that one mailbox gives: alias with next hop, CNAME, account. All follow from ``home``."""
     address, hostname = str(mailbox.address), mailbox.hostname(domain)
     refuse = ""
@@ -117,21 +142,32 @@ def rows_of_mailbox(mailbox: Mailbox, domain: Domain, policy: Policy) -> tuple[R
             f"{hostname}/CNAME",
             {"zone": domain.access_zone, "ttl": policy.ttl, "data": [f"{mailbox.home}."]},
         ),
-        Row(
-            Table.ACCOUNTS,
-            mailbox.home,
-            address,
-            {
-                "number": mailbox.number,
-                "hostname": hostname,
-                "target": mailbox.target(domain),
-                "password": mailbox.password,
-                "quota": mailbox.quota or domain.quota,
-                "login": not mailbox.suspended,
-                "deliver": not (mailbox.suspended and domain.suspended is not Suspended.ACCEPT),
-            },
-        ),
+        *_accounts(mailbox, domain, guest),
     )
+
+
+def _accounts(mailbox: Mailbox, domain: Domain, guest: Guest | None) -> tuple[Row, ...]:
+    """Return the account on the home and, during a move, the one on the other node."""
+    here: Value = {
+        "number": mailbox.number,
+        "hostname": mailbox.hostname(domain),
+        "target": mailbox.target(domain),
+        "password": mailbox.password,
+        "quota": mailbox.quota or domain.quota,
+        "login": not mailbox.suspended,
+        "deliver": not (mailbox.suspended and domain.suspended is not Suspended.ACCEPT),
+        "format": mailbox.format,
+        "place": str(Place.HOME),
+        "peer": "",
+    }
+    rows = [Row(Table.ACCOUNTS, mailbox.home, str(mailbox.address), here)]
+    if guest:
+        there: Value = {**here, "format": guest.format, "place": str(guest.place), "peer": mailbox.home}
+        if guest.place is Place.MOVED:
+            # Whoever still comes there is passed on, and the home looks at his password.
+            there["password"] = ""
+        rows.append(Row(Table.ACCOUNTS, guest.node, str(mailbox.address), there))
+    return tuple(rows)
 
 
 def rows_of_alias(alias: Alias) -> tuple[Row, ...]:
@@ -165,10 +201,11 @@ class Peer:
 
 @dataclass(frozen=True)
 class MailDomain:
-    """What a node knows of a mail domain."""
+    """What a node knows of a mail domain. ``refuses``: mail for its suspended mailboxes is refused or put off."""
 
     name: str
     access_zone: str
+    refuses: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,7 +259,10 @@ def settings_for(cluster: Cluster, name: str) -> NodeSettings:
         cluster_domain=cluster.domain,
         revision=cluster.revision,
         peers=tuple(Peer(n.name, n.addresses, tuple(sorted(n.roles))) for n in peers),
-        domains=tuple(MailDomain(d.name, d.access_zone) for d in sorted(cluster.domains, key=lambda d: d.name)),
+        domains=tuple(
+            MailDomain(d.name, d.access_zone, d.suspended is not Suspended.ACCEPT)
+            for d in sorted(cluster.domains, key=lambda d: d.name)
+        ),
         service_names=service_names(cluster, node),
         policy=cluster.policy,
     )

@@ -145,3 +145,24 @@ class DriftReport(Message):
     seconds: float
     refused: str = ""
     """Why the brake held repairs back, '' where it did not."""
+
+
+class MoveReport(Message):
+    """What a node says of its part in a move; ``said`` is one of ``roost.domain.move.Said``.
+
+    ``body`` is JSON text: for ``copying`` and ``ready`` the progress, for ``moved`` the evidence of both sides. The
+    ``attempt`` is that of the order which it answers.
+    """
+
+    move: int
+    part: str
+    said: str
+    attempt: int
+    words: str = Field(default="", max_length=4000)
+    body: str = Field(default="", max_length=4_000_000)
+
+
+class MoveReports(Message):
+    """Several reports; the answer is empty once all are taken down."""
+
+    reports: list[MoveReport] = Field(max_length=1000)

@@ -1,0 +1,146 @@
+"""Mailboxes on a storage node, as a move works with them. Implemented by the driver of the IMAP server.
+
+The port knows the server's files and commands; it opens no connection to another node and decides nothing. The agent
+(``roost.agent.moving``) carries the dsync stream between nodes and calls these in the order of
+``roost.domain.move``. Every method is idempotent and may be called again after a crash; those that ask a daemon raise
+``DaemonFailed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from roost.domain.evidence import Evidence
+from roost.domain.move import Order
+
+PROTOCOLS = ("imap", "pop3", "lmtp", "sieve")
+"""Protocols by which somebody may come to a mailbox; keys of the ports that a hold is given."""
+
+
+class Stand(StrEnum):
+    """Where a mailbox on the source stands, in the source's own file."""
+
+    HELD = "held"
+    """Closed until the deadline: who logs in or delivers is led to the waiting room's ports on this machine."""
+
+    MOVED = "moved"
+    """Given away: who logs in or delivers is led to the target."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A hold, or what became of it. ``evidence`` is the text of the proof once it is ``moved``.
+
+    ``left`` is seconds until the deadline, negative after it; 0 where it is moved.
+    """
+
+    move: int
+    address: str
+    number: int
+    peer: str
+    stand: Stand
+    left: float
+    evidence: str
+
+
+class Copy(StrEnum):
+    """What is on the target where the copy is to be."""
+
+    NOTHING = "nothing"
+    OURS = "ours"
+    """A copy that this move, or the move that it takes back, has made."""
+
+    FOREIGN = "foreign"
+    """Mail that somebody else has put there."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """How one pass ended. ``state`` is dsync's own for the next incremental pass, '' where it gave none.
+
+    ``again``: it ended half-way and another pass is needed (doveadm-sync(1), exit status 2). ``full``: the state
+    was refused, so the next pass must be a full one.
+    """
+
+    state: str
+    again: bool
+    full: bool
+    words: str
+
+
+class Mailstore(Protocol):
+    """One node's mailboxes."""
+
+    def orders(self) -> list[Order]:
+        """Return the node's orders, as they are in its table ``moves``."""
+
+    def peer_address(self, name: str) -> str:
+        """Return the IP address of another storage node."""
+
+    # The source
+
+    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
+        """Close the mailbox for everybody but ``server_argv``: logins and deliveries go to the ports on 127.0.0.1.
+
+        When it returns, every session of this user has ended and nothing has his mail open any more. From the first
+        step on, a deadline of so many seconds runs, after which the mailbox opens by itself, also if the agent is
+        dead. Raises ``DaemonFailed`` where something keeps it open; the hold is then lifted already.
+        """
+
+    def lift(self, move: int) -> None:
+        """End a hold: the mailbox is as it was before. Nothing happens to one that is ``moved``."""
+
+    def give_away(self, move: int, evidence: str) -> bool:
+        """Give the mailbox away: the one step after which the target is the owner. On the disk when it returns.
+
+        False, and nothing is changed, where the hold is over or its deadline is nearer than a moment.
+        """
+
+    def standings(self) -> list[Standing]:
+        """Return every hold and everything that was given away and has not been settled."""
+
+    def passed_on(self, number: int) -> int:
+        """Return how many sessions and deliveries have come here since the mailbox was given away."""
+
+    def server_argv(self, order: Order) -> tuple[str, ...]:
+        """Return the command whose input and output are the source's end of a dsync stream for this one mailbox."""
+
+    # The target
+
+    def found(self, order: Order) -> Copy:
+        """Say what is where the copy is to be."""
+
+    def room(self) -> tuple[int, int]:
+        """Return the free bytes and the size of the file system that holds the mail."""
+
+    def pull_argv(self, order: Order, state: str, carrier: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command of one pass: it makes the copy like the source, whose stream ``carrier`` brings."""
+
+    def pulled(self, code: int, out: str, err: str) -> Pulled:
+        """Say what the end of that command means; raises ``DaemonFailed`` where it cannot go on."""
+
+    def keep_state(self, move: int, state: str) -> None:
+        """Keep dsync's state for the next pass; '' forgets it."""
+
+    def state(self, move: int) -> str:
+        """Return what ``keep_state`` was given last, '' for nothing."""
+
+    def admit(self, move: int) -> None:
+        """Let the source's own connections in: whoever it passes on comes after it gave the mailbox away."""
+
+    def close(self, move: int) -> None:
+        """Take ``admit`` back: this attempt has failed."""
+
+    def discard(self, order: Order) -> None:
+        """Remove a copy that this move has made; one that was there before stays as it is."""
+
+    # Both
+
+    def evidence(self, order: Order, *, deep: bool = False) -> Evidence:
+        """Return the mailbox as it is on this node; on the source also while it is held."""
+
+    def size(self, order: Order) -> tuple[int, int]:
+        """Return messages and bytes, quickly and perhaps a little late: for progress and for room."""
