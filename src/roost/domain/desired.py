@@ -165,10 +165,11 @@ class Peer:
 
 @dataclass(frozen=True)
 class MailDomain:
-    """What a node knows of a mail domain."""
+    """What a node knows of a mail domain. ``refuses``: mail for its suspended mailboxes is refused or put off."""
 
     name: str
     access_zone: str
+    refuses: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,10 @@ def settings_for(cluster: Cluster, name: str) -> NodeSettings:
         cluster_domain=cluster.domain,
         revision=cluster.revision,
         peers=tuple(Peer(n.name, n.addresses, tuple(sorted(n.roles))) for n in peers),
-        domains=tuple(MailDomain(d.name, d.access_zone) for d in sorted(cluster.domains, key=lambda d: d.name)),
+        domains=tuple(
+            MailDomain(d.name, d.access_zone, d.suspended is not Suspended.ACCEPT)
+            for d in sorted(cluster.domains, key=lambda d: d.name)
+        ),
         service_names=service_names(cluster, node),
         policy=cluster.policy,
     )

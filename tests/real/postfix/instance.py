@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from roost.domain.cluster import Cluster, Domain, Node, Policy, Role
+from roost.domain.cluster import Cluster, Domain, Node, Policy, Role, Suspended
 from roost.domain.desired import NodeSettings, Value, settings_for
 from roost.drivers.postfix import Layout, Postfix
 from roost.host.line import hold
@@ -69,6 +69,11 @@ class PrivateServices(common.PrivateServices):
         return self._postfix("status", check=False) == 0
 
 
+def mail_domain(name: str) -> Domain:
+    """Return a domain that refuses mail for its suspended mailboxes, so that it is looked who is."""
+    return replace(Domain.parse(name), suspended=Suspended.REFUSE)
+
+
 class Instance(Driven):
     """A private Postfix: folder, files, processes, table, and clients. ``nodes`` is the whole cluster."""
 
@@ -79,7 +84,7 @@ class Instance(Driven):
         self.ca, self.folder, self.name = ca, folder, name
         self.host = Rooted(root)
         self.cluster = Cluster(
-            "cluster.test", 1, tuple(nodes), tuple(Domain.parse(domain) for domain in DOMAINS), Policy()
+            "cluster.test", 1, tuple(nodes), tuple(mail_domain(name) for name in DOMAINS), Policy()
         )
         self.address = next(node for node in nodes if node.name == name).addresses[0]
         self.layout = Layout(

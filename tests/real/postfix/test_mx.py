@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import smtplib
 import time
+from dataclasses import replace
 
 import pytest
+
+from roost.domain.cluster import Suspended
 
 from ..common.waiting import wait_until
 from .conftest import Net
@@ -206,3 +209,13 @@ def test_a_hundred_thousand_rows_load_in_seconds(mx: Instance) -> None:
     assert time.monotonic() - began < 60  # two seconds on an idle machine
     assert mx.rcpt("u0@example.test")[0] == mx.rcpt("u99999@example.test")[0] == 250
     assert mx.rcpt("u100000@example.test")[0] == 550
+
+
+def test_nobody_is_looked_up_among_the_refused_where_no_domain_refuses(mx: Instance) -> None:
+    domains = tuple(replace(domain, suspended=Suspended.ACCEPT) for domain in mx.cluster.domains)
+    mx.cluster = replace(mx.cluster, domains=domains)
+    mx.configure()
+    assert "refusals" not in mx.host.run(["postconf", "-c", mx.layout.config, "smtpd_recipient_restrictions"]).out
+    mx.put(row("john@example.test"))
+    assert mx.rcpt("john@example.test")[0] == 250
+    assert mx.rcpt("nobody@example.test")[0] == 550

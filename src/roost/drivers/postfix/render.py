@@ -38,6 +38,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
     values = {
         "node": settings.node,
         "domains": [domain.name for domain in settings.domains],
+        "refuses": any(domain.refuses for domain in settings.domains),
         "policy": settings.policy,
         "layout": layout,
         "backup": Role.BACKUP_MX in settings.roles,
