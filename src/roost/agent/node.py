@@ -19,6 +19,7 @@ from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed, RoostError, TooMuchChange
 from roost.ports.driver import Batch, Driver, TableStore
 from roost.ports.host import Facts, Host, Services
+from roost.ports.mailstore import Mailstore
 from roost.wire.agent_messages import DriftFinding, DriftReport, TableNews
 
 _log = structlog.get_logger()
@@ -46,6 +47,9 @@ class Node:
         self._tables: dict[Table, tuple[Driver, TableStore]] = {}
         self._paused: dict[Table, float] = {}
         self._seen: dict[Table, int] = {}
+        self.taken: Callable[[], None] = lambda: None
+        """Called after rows were applied."""
+
         self.settings = disk.settings()
         self.state = disk.state()
         self.health: dict[str, str] = {}
@@ -203,6 +207,7 @@ class Node:
                 if not news.more:
                     self._complete(table)
                 self._well(driver)
+                self.taken()
             except RoostError as error:
                 self._paused[table] = time.monotonic() + PAUSE_SECONDS
                 self._ill(driver, error)
@@ -253,6 +258,16 @@ class Node:
             self._seen.clear()
             self.state.epoch = epoch
             self._disk.keep_state(self.state)
+
+    # Moves
+
+    def mailstore(self) -> Mailstore | None:
+        """Return this node's mailboxes for moves; None where it has none or they are not loaded yet."""
+        settings = self.settings
+        if settings is None or Table.MOVES not in self.state.loaded:
+            return None
+        found = (d.mailstore(settings, self._host) for d in self._drivers if d.roles & set(settings.roles))
+        return next((store for store in found if store is not None), None)
 
     # Checks
 
