@@ -116,9 +116,13 @@ def connect(address: str, name: str, *, authority: str, certificate: str, key: s
     context.load_cert_chain(certificate, key)
     try:
         plain = socket.create_connection((address, port), timeout=_CONNECT_SECONDS)
+    except OSError as error:
+        raise NodeAway(f"{name} does not answer on port {port}: {error}.") from error
+    try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Line(context.wrap_socket(plain, server_hostname=name))
     except OSError as error:
+        plain.close()
         raise NodeAway(f"{name} does not answer on port {port}: {error}.") from error
 
 

@@ -6,6 +6,7 @@ controller is away, and after a restart begins where it was.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -46,7 +47,7 @@ class Papers:
 
 
 class Mover:
-    """One per agent. ``mailstore`` returns the node's mailboxes, None while it has none; ``connect`` reaches the controller."""
+    """One per agent. ``mailstore`` returns the mailboxes, None while there are none; ``connect`` the controller."""
 
     def __init__(
         self,
@@ -88,7 +89,12 @@ class Mover:
             for move in list(self._source.held()):
                 self._source.lift(move)
         if self._server is not None:
+            with contextlib.suppress(OSError):
+                # Wakes the thread that accepts.
+                self._server.shutdown(socket.SHUT_RDWR)
             self._server.close()
+        if self._rooms is not None:
+            self._rooms.close()
 
     def _run(self) -> None:
         while not self._stopped:

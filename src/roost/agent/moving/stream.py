@@ -50,31 +50,30 @@ class Stream:
             while from_command or to_node:
                 if self._ended.is_set() or time.monotonic() - heard > _QUIET_SECONDS:
                     raise NodeAway("The stream was given up.")
-                came = went = 0
-                if from_node and len(to_command) < _WAITING_MAX and (piece := _from_node(sock)) is not None:
-                    came, from_node = len(piece), bool(piece)
-                    to_command += piece
-                    self.octets += came
-                if from_command and len(to_node) < _WAITING_MAX and (piece := _from_command(self._reads)) is not None:
-                    went, from_command = len(piece), bool(piece)
-                    to_node += piece
-                moved = came + went + self._give(to_command) + _send(sock, to_node)
+                came = went = None
+                if from_node and len(to_command) < _WAITING_MAX and (came := _from_node(sock)) is not None:
+                    from_node = bool(came)
+                    to_command += came
+                    self.octets += len(came)
+                if from_command and len(to_node) < _WAITING_MAX and (went := _from_command(self._reads)) is not None:
+                    from_command = bool(went)
+                    to_node += went
+                given = self._give(to_command) + _send(sock, to_node)
                 if not from_node and not to_command and self._writes >= 0:
                     # The command sees the end of its input, says its last words and ends.
                     os.close(self._writes)
                     self._writes = -1
-                if not moved:
-                    wants_node = from_node and len(to_command) < _WAITING_MAX
-                    wants_command = from_command and len(to_node) < _WAITING_MAX
+                if came is None and went is None and not given:
                     self._wait(
                         sock,
-                        select.POLLIN * wants_node | select.POLLOUT * bool(to_node),
-                        wants_command=wants_command,
+                        select.POLLIN * (from_node and len(to_command) < _WAITING_MAX)
+                        | select.POLLOUT * bool(to_node),
+                        wants_command=from_command and len(to_node) < _WAITING_MAX,
                         gives=bool(to_command),
                     )
                     continue
                 heard = time.monotonic()
-                if rest := self._throttle.passed(came + went):
+                if rest := self._throttle.passed(len(came or b"") + len(went or b"")):
                     time.sleep(rest)
         except OSError as error:
             raise NodeAway(f"The stream was cut: {error}.") from error
