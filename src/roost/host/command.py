@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
+import threading
 from collections.abc import Sequence
 
 from roost.domain.errors import DaemonFailed
@@ -24,6 +25,8 @@ class Command:
 
     def __init__(self, argv: Sequence[str]) -> None:
         self._name = argv[0]
+        self._said: str | None = None
+        self._reading = threading.Lock()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the command
         here_in, self.stdin = os.pipe()
         self.stdout, here_out = os.pipe()
@@ -47,10 +50,12 @@ class Command:
         except subprocess.TimeoutExpired as error:
             self.kill()
             raise DaemonFailed(f"'{self._name}' did not end within {seconds:.0f} s.") from error
-        self._words.seek(0)
-        words = self._words.read().decode("utf-8", "replace").strip()[-_WORDS_MAX:]
-        self._words.close()
-        return code, words
+        with self._reading:
+            if self._said is None:
+                self._words.seek(0)
+                self._said = self._words.read().decode("utf-8", "replace").strip()[-_WORDS_MAX:]
+                self._words.close()
+            return code, self._said
 
     def kill(self) -> None:
         """End it at once."""

@@ -116,7 +116,7 @@ class Pull:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
         self._reads = self._writes = -1
-        with contextlib.suppress(RoostError, ValueError):
+        with contextlib.suppress(RoostError):
             self._command.wait(_START_SECONDS)
 
 

@@ -29,7 +29,14 @@ class WaitingRooms:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._rooms: dict[int, _Room] = {}
-        threading.Thread(target=self._loop.run_forever, name="waiting rooms", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="waiting rooms", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
 
     def open(self, move: int, protocols: tuple[str, ...]) -> dict[str, int]:
         """Open a room and return its port for each protocol; an earlier one of the same move is released before."""
@@ -40,8 +47,18 @@ class WaitingRooms:
         return self._in_loop(self._release(move, address, ports))
 
     def close(self) -> None:
-        """End everything."""
+        """End everything, also connections that were led on."""
+        self._in_loop(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _end(self) -> None:
+        for room in self._rooms.values():
+            await room.close()
+        guests = asyncio.all_tasks() - {asyncio.current_task()}
+        for guest in guests:
+            guest.cancel()
+        await asyncio.gather(*guests, return_exceptions=True)
 
     def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
