@@ -125,8 +125,9 @@ class Postfix:
         return (self._recipients,)
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
-        """Flush the queue where a server that mail waits for has come back."""
+        """Flush the queue where a server that mail waits for has come back; try mail whose mailbox has moved."""
         self._recipients.settle()
+        self._recipients.moved.hurry(host, self._layout.config)
         backup = Role.BACKUP_MX in settings.roles
         if self._watch.look(self._next_hops(settings), _QUIET_PRIMARY if backup else _QUIET_HOME):
             # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).
