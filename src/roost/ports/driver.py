@@ -105,7 +105,10 @@ class Driver(Protocol):
         """Return the large tables of this daemon, opened; empty for most drivers."""
 
     def mailstore(self, settings: NodeSettings, host: Host) -> Mailstore | None:
-        """Return the mailboxes, for moves; None for all drivers but that of the IMAP server."""
+        """Return this node's mailboxes, for moves; None for a daemon that has none.
+
+        Called when the agent begins: what a killed one has left half-way is put right. Raises ``DaemonFailed``.
+        """
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Do what must be done every few seconds; returns soon. Most drivers have nothing to do."""

@@ -6,7 +6,7 @@ the command's own words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,6 +64,13 @@ class Host(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file; no error where there is none."""
+
+    def ask(self, socket: str, said: str, answered: Callable[[bytearray], bool], *, seconds: float = 10.0) -> bytes:
+        """Say something to a daemon at its UNIX socket and return what it says until ``answered`` holds.
+
+        ``answered`` is given all that has come so far. Raises ``DaemonFailed`` where nobody listens, the daemon
+        hangs up before, or is silent for so many seconds.
+        """
 
     def make_folder(self, path: str, mode: int = 0o755, owner: str = "root:root") -> None:
         """Make a folder, or set the mode and owner of the one that is there."""

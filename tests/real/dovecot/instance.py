@@ -8,6 +8,7 @@ import imaplib
 import itertools
 import os
 import poplib
+import shutil
 import smtplib
 import socket
 import ssl
@@ -22,6 +23,7 @@ from roost.domain.cluster import Cluster, Domain, Node, Policy, Role
 from roost.domain.desired import NodeSettings, Value, settings_for
 from roost.drivers.dovecot import Dovecot, Layout
 from roost.host.probe import greeting
+from roost.ports.driver import TableStore
 from roost.ports.host import Facts
 
 from ..common.authority import TestCa
@@ -68,6 +70,9 @@ def account(address: str, number: int = 1, password: str = PASSWORD, **changes: 
         "quota": 0,
         "login": True,
         "deliver": True,
+        "format": "mdbox",
+        "place": "home",
+        "peer": "",
     }
     value.update(changes)  # type: ignore[arg-type]
     return address, value
@@ -149,6 +154,7 @@ class Instance(Driven):
             log=f"{folder}/log",
             certificate=f"{folder}/service.crt",
             key=f"{folder}/service.key",
+            ca=f"{folder}/ca.crt",
             listen=(address,),
             probe=address,
             imap=10143,
@@ -156,6 +162,7 @@ class Instance(Driven):
             pop3=10110,
             pop3s=10995,
             lmtp=lmtp,
+            sieve=14190,
             user=MAIL_USER,
             uid=MAIL_UID,
             auth_group=group,
@@ -182,8 +189,14 @@ class Instance(Driven):
         domains = tuple(Domain.parse(name) for name in DOMAINS)
         return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy), NODE)
 
+    @property
+    def table(self) -> TableStore:
+        """The accounts; the other table is that of moves."""
+        return self.driver.tables(self.settings(), self.host)[0]
+
     def install(self) -> None:
         """Do what the agent does on a new node."""
+        shutil.copy(self.ca.path, self.layout.ca)
         self.renew_certificate()
         self.configure()
         self.wait_alive()

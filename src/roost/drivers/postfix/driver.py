@@ -124,6 +124,10 @@ class Postfix:
         self._recipients.settle()
         return (self._recipients,)
 
+    def mailstore(self, settings: NodeSettings, host: Host) -> None:
+        """Return none: there are no mailboxes here."""
+        del settings, host
+
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Flush the queue where a server that mail waits for has come back; try mail whose mailbox has moved."""
         self._recipients.settle()
