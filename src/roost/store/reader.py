@@ -16,6 +16,7 @@ from sqlalchemy.sql.schema import Column
 
 from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
 from roost.domain.desired import BUCKETS, Table, Value
+from roost.domain.move import UNDER_WAY, Move, State
 from roost.domain.names import Address
 from roost.ports.store import SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
 from roost.store import audit, records, schema
@@ -111,6 +112,43 @@ class SqlReader:
             for column in (schema.mailbox.c.address, schema.alias.c.address):
                 found.update(row["address"] for row in self._among(column, chunk))
         return set(map(records.address_of, found))
+
+    def move(self, id: int) -> Move | None:
+        """Return a move."""
+        row = self._one(select(schema.move).where(schema.move.c.id == id))
+        return None if row is None else records.move_of(row)
+
+    def moves(
+        self, *, states: Iterable[State] = (), address: str = "", parent: str = "", after: int = 0, limit: int = 100
+    ) -> list[Move]:
+        """Return moves sorted by id, those after ``after``."""
+        move = schema.move
+        statement = select(move).where(move.c.id > after)
+        if wanted := sorted(map(str, states)):
+            statement = statement.where(move.c.state.in_(wanted))
+        if address:
+            statement = statement.where(move.c.address == address)
+        if parent:
+            statement = statement.where(move.c.parent == parent)
+        return list(map(records.move_of, self._all(statement.order_by(move.c.id).limit(limit))))
+
+    def open_moves(self, numbers: Iterable[int]) -> dict[int, Move]:
+        """Return the open moves of these mailboxes, by their numbers."""
+        move, found = schema.move, {}
+        for chunk in chunks(numbers):
+            statement = select(move).where(move.c.number.in_(chunk), schema.MOVE_IS_OPEN)
+            found.update({row["number"]: records.move_of(row) for row in self._all(statement)})
+        return found
+
+    def moves_under_way(self) -> dict[tuple[str, str], int]:
+        """Return how many moves count against the limits, for each source and target."""
+        move = schema.move
+        statement = (
+            select(move.c.source, move.c.target, func.count())
+            .where(move.c.state.in_(sorted(map(str, UNDER_WAY))))
+            .group_by(move.c.source, move.c.target)
+        )
+        return {(source, target): int(count) for source, target, count in self._connection.execute(statement)}
 
     def alias(self, address: Address) -> Alias | None:
         """Return the alias of an address."""
