@@ -142,15 +142,26 @@ class Reader(Protocol):
 
     def move(self, id: int) -> Move | None: ...
     def moves(
-        self, *, states: Iterable[State] = (), address: str = "", parent: str = "", after: int = 0, limit: int = 100
+        self,
+        *,
+        states: Iterable[State] = (),
+        address: str = "",
+        parent: str = "",
+        pair: tuple[str, str] | None = None,
+        paused: bool | None = None,
+        after: int = 0,
+        limit: int = 100,
     ) -> list[Move]:
-        """Return moves sorted by id, those after ``after``; nothing for a filter means any."""
+        """Return moves sorted by id, those after ``after``; nothing for a filter means any.
+
+        ``pair`` is source and target. Certificates are large: ``move`` has them, lists do not.
+        """
 
     def open_moves(self, numbers: Iterable[int]) -> dict[int, Move]:
-        """Return the open moves of these mailboxes, by their numbers."""
+        """Return the open moves of these mailboxes, by their numbers; without certificates."""
 
-    def moves_under_way(self) -> dict[tuple[str, str], int]:
-        """Return how many moves count against the limits, for each source and target."""
+    def count_moves(self, states: Iterable[State], *, paused: bool | None = None) -> dict[tuple[str, str], int]:
+        """Return how many moves are in these states, for each source and target that has any."""
 
     def alias(self, address: Address) -> Alias | None: ...
     def aliases(self, *, domain: str = "", after: str = "", limit: int = 100) -> list[Alias]: ...
@@ -200,8 +211,9 @@ class Writer(Reader, Protocol):
         """Change moves, one revision each, with all rows that follow; returns the last.
 
         A step into ``settling`` also gives the mailbox its new home and format. ``revision`` of the moves is set
-        here. Raises ``StoreBusy`` where a move is not as the step says that it was, ``Refused`` where one state
-        may not follow the other, ``AlreadyExists`` where the mailbox has another open move.
+        here, and a certificate stays once it is there. Raises ``StoreBusy`` where a move is not as the step says
+        that it was, ``Refused`` where one state may not follow the other, ``AlreadyExists`` where the mailbox has
+        another open move.
         """
 
     def put_alias(self, alias: Alias, verb: str) -> int: ...

@@ -89,7 +89,9 @@ class MoveBatch:
 
     def _change(self, step: Step, revision: int) -> Changed:
         old, new = step.old, step.new
-        if self.stored.get(new.id) != old:
+        stored = self.stored.get(new.id)
+        certificate = new.certificate or (stored.certificate if stored else "")
+        if stored != (old and replace(old, certificate=stored.certificate if stored else "")):
             raise StoreBusy(f"The move {new.id} has changed meanwhile.", remedy="Try again in a moment.")
         mailbox = self.mailboxes.get(new.number)
         if mailbox is None or mailbox.address != new.address:
@@ -99,7 +101,7 @@ class MoveBatch:
         turned = old is None or old.state is not new.state
         if old is not None and turned and new.state not in NEXT[old.state]:
             raise Refused(f"The move {new.id} is {old.state} and cannot become {new.state}.")
-        new = replace(new, revision=revision if turned or old is None else old.revision)
+        new = replace(new, revision=revision if turned or old is None else old.revision, certificate=certificate)
         after = mailbox
         if turned and new.state is State.SETTLING:
             new = replace(new, format_before=mailbox.format)

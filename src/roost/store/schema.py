@@ -154,6 +154,8 @@ move = Table(
     Column("certificate", TEXT, nullable=False),
     Index("uq_move_open", "number", unique=True, sqlite_where=MOVE_IS_OPEN, postgresql_where=MOVE_IS_OPEN),
     Index("ix_move_state_id", "state", "id"),
+    # To begin moves: which pairs of nodes wait, and the first of each.
+    Index("ix_move_state_source_target_paused_id", "state", "source", "target", "paused", "id"),
     Index("ix_move_parent_id", "parent", "id"),
     Index("ix_move_address_id", "address", "id"),
 )

@@ -33,6 +33,7 @@ def upgrade() -> None:
     is_open = sa.text("state NOT IN ('done', 'undone')")
     op.create_index("uq_move_open", "move", ["number"], unique=True, sqlite_where=is_open, postgresql_where=is_open)
     op.create_index("ix_move_state_id", "move", ["state", "id"])
+    op.create_index("ix_move_state_source_target_paused_id", "move", ["state", "source", "target", "paused", "id"])
     op.create_index("ix_move_parent_id", "move", ["parent", "id"])
     op.create_index("ix_move_address_id", "move", ["address", "id"])
     counter = sa.table("counter", sa.column("name"), sa.column("n"))
