@@ -59,6 +59,9 @@ class MoveBatch:
     busy: Mapping[int, int]
     """The mailboxes' open moves, by the mailboxes' numbers."""
 
+    nodes: frozenset[str]
+    """Those of the targets that there are."""
+
     @classmethod
     def read(cls, connection: Connection, steps: Sequence[Step]) -> MoveBatch:
         """Read what the steps meet."""
@@ -71,6 +74,7 @@ class MoveBatch:
         mailboxes = {row["number"]: records.mailbox_of(row) for row in rows}
         names = sorted({found.address.domain for found in mailboxes.values()})
         domains = connection.execute(select(domain).where(domain.c.name.in_(names))).mappings()
+        name, targets = schema.node.c.name, sorted({step.new.target for step in steps})
         is_open = select(move.c.number, move.c.id).where(move.c.number.in_(numbers), schema.MOVE_IS_OPEN)
         return cls(
             connection,
@@ -79,6 +83,7 @@ class MoveBatch:
             mailboxes,
             {row["name"]: records.domain_of(row) for row in domains},
             {row.number: row.id for row in connection.execute(is_open)},
+            frozenset(connection.execute(select(name).where(name.in_(targets))).scalars()),
         )
 
     def changes(self, revision: int) -> Iterator[Changed]:
@@ -96,8 +101,8 @@ class MoveBatch:
         mailbox = self.mailboxes.get(new.number)
         if mailbox is None or mailbox.address != new.address:
             raise NotFound(f"There is no mailbox {new.address}.", field="address")
-        if old is None and new.number in self.busy:
-            raise AlreadyExists(f"{new.address} has an open move, {self.busy[new.number]}.", field="address")
+        if old is None:
+            self._check_new(new, mailbox)
         turned = old is None or old.state is not new.state
         if old is not None and turned and new.state not in NEXT[old.state]:
             raise Refused(f"The move {new.id} is {old.state} and cannot become {new.state}.")
@@ -107,6 +112,14 @@ class MoveBatch:
             new = replace(new, format_before=mailbox.format)
             after = replace(mailbox, home=new.target, format=new.format or mailbox.format)
         return Changed(step.verb, old, new, mailbox, after)
+
+    def _check_new(self, move: Move, mailbox: Mailbox) -> None:
+        if move.number in self.busy:
+            raise AlreadyExists(f"{move.address} has an open move, {self.busy[move.number]}.", field="address")
+        if move.target not in self.nodes:
+            raise NotFound(f"There is no node {move.target}.", field="to")
+        if move.source != mailbox.home or move.source == move.target:
+            raise Refused(f"{move.address} is at home on {mailbox.home}.", field="to")
 
     def write(self, changed: Sequence[Changed]) -> Placed:
         """Write the moves, and the mailboxes that have a new home; returns what changes in the counts."""
