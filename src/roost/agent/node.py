@@ -47,6 +47,7 @@ class Node:
         self._tables: dict[Table, tuple[Driver, TableStore]] = {}
         self._paused: dict[Table, float] = {}
         self._seen: dict[Table, int] = {}
+        self._mailstore: Mailstore | None = None
         self.taken: Callable[[], None] = lambda: None
         """Called after rows were applied."""
 
@@ -183,6 +184,7 @@ class Node:
         for table, (owner, _) in list(self._tables.items()):
             if owner is driver:
                 del self._tables[table]
+                self._mailstore = None
                 self.state.loaded = [name for name in self.state.loaded if name != table]
         for path in self._disk.owned(driver.name):
             self._host.remove(path)
@@ -266,8 +268,11 @@ class Node:
         settings = self.settings
         if settings is None or Table.MOVES not in self.state.loaded:
             return None
-        found = (d.mailstore(settings, self._host) for d in self._drivers if d.roles & set(settings.roles))
-        return next((store for store in found if store is not None), None)
+        with self._lock:
+            for driver in self._drivers:
+                if self._mailstore is None and driver.roles & set(settings.roles):
+                    self._mailstore = driver.mailstore(settings, self._host)
+        return self._mailstore
 
     # Checks
 

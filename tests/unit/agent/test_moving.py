@@ -243,14 +243,6 @@ def test_the_controller_is_not_needed_for_a_hand_over_that_has_begun(pair: Pair)
     wait_for(lambda: pair.controller.said(Part.SOURCE, Said.MOVED), "the controller learns of it")
 
 
-def test_an_agent_that_died_in_the_hold_lifts_it_when_it_is_back(pair: Pair) -> None:
-    copied(pair)
-    order = replace(ORDER, wanted=Wanted.HAND_OVER)
-    pair.source.hold(order, 100, {})
-    pair.restart(SOURCE)
-    wait_for(lambda: not pair.source.standing, "the hold is lifted")
-
-
 def test_a_target_that_died_before_it_heard_the_answer_learns_it(pair: Pair) -> None:
     copied(pair)
     pair.movers[TARGET].stop()

@@ -129,10 +129,9 @@ class Mover:
     # The source
 
     def _open(self, store: Mailstore) -> None:
-        """Begin to answer other nodes, after whatever an earlier agent has left held is open again."""
+        """Begin to answer other nodes."""
         self._rooms = WaitingRooms()
         self._source = Source(store, self._host, self._rooms, self.nudge)
-        self._source.recover()
         self._server = _listening(self._papers)
         threading.Thread(target=self._accept, name="other nodes", daemon=True).start()
 

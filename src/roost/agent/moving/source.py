@@ -7,7 +7,6 @@ agent dies, by Dovecot's own query (``roost.ports.mailstore``).
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
@@ -204,14 +203,6 @@ class Source:
     def held(self) -> list[int]:
         """Return the moves whose holds stand."""
         return list(self._holds)
-
-    def recover(self) -> None:
-        """Lift whatever an agent that died has left held."""
-        for standing in self.store.standings():
-            if standing.stand is Stand.HELD and standing.move not in self._holds:
-                with contextlib.suppress(RoostError):
-                    self.store.lift(standing.move)
-                    _log.warning("move", move=standing.move, step="lifted", reason="the agent had died in the hold")
 
 
 def _since(began: float) -> int:
