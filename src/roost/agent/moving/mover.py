@@ -62,6 +62,7 @@ class Mover:
         self._reports = Reports(connect)
         self._news = threading.Event()
         self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="moves", daemon=True)
         self._rooms: WaitingRooms | None = None
         self._source: Source | None = None
         self._server: socket.socket | None = None
@@ -72,7 +73,7 @@ class Mover:
     def start(self) -> None:
         """Begin; returns at once."""
         self._reports.start()
-        threading.Thread(target=self._run, name="moves", daemon=True).start()
+        self._thread.start()
 
     def nudge(self) -> None:
         """Look at the orders now."""
@@ -82,6 +83,7 @@ class Mover:
         """End soon: workers stop, holds are lifted."""
         self._stopped = True
         self._news.set()
+        self._thread.join(10)
         self._reports.stop()
         for worker in list(self._workers.values()):
             worker.stop()
