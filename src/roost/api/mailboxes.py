@@ -36,7 +36,7 @@ def _view(cluster: Cluster, mailbox: Mailbox, move: Move | None) -> MailboxView:
 
 
 def _wanted(body: NewMailbox) -> mailboxes.Wanted:
-    return mailboxes.Wanted(body.address, body.password, body.password_hash, body.home, body.quota, body.format)
+    return mailboxes.Wanted(body.address, body.password, body.password_hash, body.home, body.quota, body.format or "")
 
 
 @router.get("")

@@ -92,11 +92,11 @@ class Mover:
                 for heard in due:
                     move = tx.move(heard.move)
                     step = self._answer(move, heard, now) if move else None
-                    if step:
+                    if step and step.new != step.old:
                         tx.put_moves([step])
                         self._forget(step)
-                        if step.verb == _DOUBTED:
-                            doubts.append(f"Move {step.new.id}: {step.new.reason}")
+                    if step and step.verb == _DOUBTED:
+                        doubts.append(f"Move {step.new.id}: {step.new.reason}")
         if doubts:
             raise Refused(" ".join(doubts), remedy="Compare the mailbox on both nodes; see 'roost move show'.")
         return bool(due)
@@ -128,7 +128,7 @@ class Mover:
         over = HandOver.of_body(heard.body)
         if faults := over.faults(move):
             reason = f"{move.source} gave the mailbox away, but the proof does not hold: {' '.join(faults[:5])}"
-            return None if reason == move.reason else Step(move, replace(move, reason=reason), _DOUBTED)
+            return Step(move, replace(move, reason=reason), _DOUBTED)
         said = self._of(move)
         said.progress = replace(said.progress, pause_ms=over.pause_ms, trouble="")
         step = move_steps.turned(

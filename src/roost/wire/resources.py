@@ -81,8 +81,8 @@ class NewMailbox(Resource):
     password_hash: str | None = Field(default=None, repr=False)
     home: str | None = None
     quota: int = Field(default=0, ge=0)
-    format: str = Field(default="", pattern="^(|mdbox|sdbox|maildir)$")
-    """Format in which Dovecot keeps it; '' as the policy says."""
+    format: str | None = Field(default=None, pattern="^(mdbox|sdbox|maildir)$")
+    """Format in which Dovecot keeps it; None as the policy says."""
 
 
 class MailboxChange(Resource):
