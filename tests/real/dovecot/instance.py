@@ -141,6 +141,9 @@ class Instance(Driven):
         self, root: str, folder: Path, address: str, ca: TestCa, kind: type[Dovecot] = Dovecot, lmtp: int = 10024
     ) -> None:
         self.ca, self.folder, self.address = ca, folder, address
+        self.node = NODE
+        self.homes: dict[str, str] = {}
+        """Names and addresses of the storage nodes, where there is more than this one."""
         self.host = Rooted(root)
         self.clock = TestClock()
         group = self.host.run(["getent", "group", "dovecot"]).out.split(":")[2]
@@ -182,12 +185,13 @@ class Instance(Driven):
         return self.facts.versions["dovecot"].startswith("2.4")
 
     def settings(self) -> NodeSettings:
+        homes = self.homes or {self.node: self.address}
         nodes = (
-            Node(NODE, frozenset({Role.STORAGE}), (self.address,)),
+            *(Node(name, frozenset({Role.STORAGE}), (address,)) for name, address in homes.items()),
             Node("mx1.cluster.test", frozenset({Role.MX}), (MX,)),
         )
         domains = tuple(Domain.parse(name) for name in DOMAINS)
-        return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy), NODE)
+        return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy), self.node)
 
     @property
     def table(self) -> TableStore:
@@ -245,7 +249,7 @@ class Instance(Driven):
         """LMTP as Postfix speaks it: STARTTLS, verified under the node's name; ``source`` is where it comes from."""
         client = smtplib.LMTP(self.address, self.layout.lmtp, source_address=(source, 0), timeout=60)  # type: ignore[call-arg]
         try:
-            client._host = NODE  # type: ignore[attr-defined]
+            client._host = self.node  # type: ignore[attr-defined]
             client.ehlo()
             client.starttls(context=self.ca.context())
             client.ehlo()
@@ -264,17 +268,31 @@ class Instance(Driven):
             return code, words.decode()
 
 
+def own_address() -> str:
+    """Return a loopback address that no other instance has."""
+    return f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}"
+
+
 @contextlib.contextmanager
 def private_dovecot(
-    root: str, ca: TestCa, kind: type[Dovecot] = Dovecot, *, address: str = "", lmtp: int = 10024
+    root: str,
+    ca: TestCa,
+    kind: type[Dovecot] = Dovecot,
+    *,
+    address: str = "",
+    lmtp: int = 10024,
+    homes: dict[str, str] | None = None,
 ) -> Iterator[Instance]:
     """Run a Dovecot of the machine whose root folder is given ('' is this one) in a folder that goes in the end.
 
-    It listens on ``address``, or on a loopback address of its own.
+    It listens on ``address``, or on a loopback address of its own. Of ``homes`` it is the one of that address.
     """
-    address = address or f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}"
+    address = address or own_address()
     with short_folder(root, "rd-") as folder:
         instance = Instance(root, folder, address, ca, kind, lmtp)
+        if homes:
+            instance.homes = homes
+            instance.node = next(name for name, where in homes.items() if where == address)
         try:
             instance.install()
             yield instance

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -45,14 +46,19 @@ class Mark:
     evidence: str = ""
 
 
-def server_argv(layout: Layout, order: Order) -> tuple[str, ...]:
+def server_argv(layout: Layout, user: str) -> tuple[str, ...]:
     """Return the source's end of a stream."""
-    return ("doveadm", "-c", layout.conf, "dsync-server", "-u", order.address)
+    return ("doveadm", "-c", layout.conf, "dsync-server", "-u", user)
 
 
 def pull_argv(layout: Layout, order: Order, state: str, carrier: tuple[str, ...]) -> tuple[str, ...]:
-    """Return one pass. With ``-s`` and an empty state the pass is a full one and says the state for the next."""
-    return ("doveadm", "-c", layout.conf, "backup", "-R", "-u", order.address, "-s", state, *carrier)
+    """Return one pass. With ``-s`` and an empty state the pass is a full one and says the state for the next.
+
+    dsync puts the word ``dsync-server`` behind the command that carries its stream; as ``$0`` of a shell it does no
+    harm.
+    """
+    carried = ("sh", "-c", f"exec {shlex.join(carrier)}")
+    return ("doveadm", "-c", layout.conf, "backup", "-R", "-u", order.address, "-s", state, *carried)
 
 
 def pulled(code: int, out: str, err: str) -> Pulled:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from roost.domain.evidence import Evidence, Folder
-from roost.domain.move import Order
 from roost.drivers.dovecot.doveadm import Doveadm, fields
 
 _LOOK = (
@@ -69,15 +68,15 @@ class Witness:
         """Forget what was seen in a move: a copy that is made anew is another mailbox."""
         self._seen.pop(move, None)
 
-    def look(self, order: Order, home: Path, *, deep: bool) -> Evidence:
-        """Return the evidence of a mailbox whose mail is in a folder now; raises ``DaemonFailed``."""
-        status, flags, subscribed, quota = self._doveadm.run_all(_LOOK, user=order.address, seconds=_SECONDS)
+    def look(self, move: int, user: str, home: Path, *, deep: bool) -> Evidence:
+        """Return the evidence of a mailbox whose mail is in this home now; raises ``DaemonFailed``."""
+        status, flags, subscribed, quota = self._doveadm.run_all(_LOOK, user=user, seconds=_SECONDS)
         found = _folders(status, flags)
-        seen = self._remembered(order.move, found)
-        acl = self._complete(order.address, found, seen)
+        seen = self._remembered(move, found)
+        acl = self._complete(user, found, seen)
         if deep:
             for folder in found:
-                self._read(order.address, folder, seen[folder.guid])
+                self._read(user, folder, seen[folder.guid])
         folders = {folder.name: _evidence(folder, seen[folder.guid], deep) for folder in found}
         extras = {
             "subscriptions": _digest(sorted(fields(subscribed))),

@@ -16,6 +16,7 @@ from roost.drivers.dovecot.evidence import Witness
 from roost.drivers.dovecot.holds import Holds
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.moves import Moves
+from roost.drivers.dovecot.render import HELD
 from roost.drivers.dovecot.sessions import Sessions
 from roost.ports.host import Host
 from roost.ports.mailstore import Copy, Pulled, Standing
@@ -90,7 +91,7 @@ class DovecotMailstore:
 
     def server_argv(self, order: Order) -> tuple[str, ...]:
         """Return the source's end."""
-        return copying.server_argv(self._layout, order)
+        return copying.server_argv(self._layout, self._user(order))
 
     def found(self, order: Order) -> Copy:
         """Say what is there. A copy that the source of an earlier move has kept is put back to its place first."""
@@ -100,7 +101,7 @@ class DovecotMailstore:
         mark = copying.mark_of(home)
         if mark is None or mark.move not in {order.move, order.kept}:
             return Copy.FOREIGN
-        if mark.evidence and self._witness.look(order, home, deep=False).text() != mark.evidence:
+        if mark.evidence and self._witness.look(order.move, order.address, home, deep=False).text() != mark.evidence:
             # Somebody has changed it by hand since it was given away.
             return Copy.FOREIGN
         return Copy.OURS
@@ -145,14 +146,16 @@ class DovecotMailstore:
 
     def evidence(self, order: Order, *, deep: bool = False) -> Evidence:
         """Return the mailbox as it is here."""
-        return self._witness.look(order, self._place(order), deep=deep)
+        home = Path(self._layout.mail) / fence.home_of(order)
+        place = fence.moving(home) if fence.is_fence(home) else home
+        return self._witness.look(order.move, self._user(order), place, deep=deep)
 
     def size(self, order: Order) -> tuple[int, int]:
         """Return messages and bytes."""
-        values = fields(self._doveadm.run("mailbox status", "messages vsize", "*", user=order.address))
+        values = fields(self._doveadm.run("mailbox status", "messages vsize", "*", user=self._user(order)))
         return sum(map(int, values[1::3])), sum(map(int, values[2::3]))
 
-    def _place(self, order: Order) -> Path:
-        """Return where the mail is now."""
-        home = Path(self._layout.mail) / fence.home_of(order)
-        return fence.moving(home) if fence.is_fence(home) else home
+    def _user(self, order: Order) -> str:
+        """Return the name by which doveadm finds the mail where it is now."""
+        fenced = fence.is_fence(Path(self._layout.mail) / fence.home_of(order))
+        return f"{HELD}-{order.move}@invalid" if fenced else order.address

@@ -25,6 +25,9 @@ _FIRST_RELEASE_WITH_24 = 13
 PROBE = "roost-probe@invalid"
 """RFC 2606: no account can have it."""
 
+HELD = "roost-held"
+"""``roost-held-<move>@invalid`` is, to doveadm only, a mailbox behind its fence (``fence.py``)."""
+
 _PASSING_SECONDS = 60
 """How long a login may take that is led elsewhere: longer than any hold."""
 
@@ -67,6 +70,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "size": sizing_for(facts, settings.policy.login_processes),
         "layout": layout,
         "probe": PROBE,
+        "held": HELD,
         "deliverers": _deliverers(settings),
         "trusted": _trusted(settings),
         "passing_seconds": _PASSING_SECONDS,

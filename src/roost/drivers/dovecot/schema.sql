@@ -98,12 +98,12 @@ CREATE VIEW clock AS SELECT (julianday('now') - 2440587.5) * 86400.0 AS now;
 --   moved     he is led to the mailbox's home
 --   incoming  a copy is being made: only the mailbox's home may come, once it is let in, until it has given it away
 --   between   mail and fence change places, or the agent was killed while they did: nobody
--- ``led`` is 'y' where he is led elsewhere.
+-- ``led`` is 'y' where he is led elsewhere; ``mail`` is where the mail is now.
 CREATE VIEW door AS
 SELECT *, CASE WHEN stand IN ('held', 'moved') THEN 'y' END AS led FROM (
 SELECT login.name, login.rank, account.address, account.hostname, account.password, account.quota, account.login,
-    account.deliver, account.format,
-    account.home || CASE WHEN standing.fenced = 1 AND account.place <> 'incoming' THEN '.moving' ELSE '' END AS home,
+    account.deliver, account.format, account.home,
+    account.home || CASE WHEN standing.fenced = 1 AND account.place <> 'incoming' THEN '.moving' ELSE '' END AS mail,
     CASE
         WHEN account.place = 'incoming' THEN CASE EXISTS (
             SELECT 1 FROM incoming JOIN orders USING (move)
