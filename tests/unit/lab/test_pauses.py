@@ -1,0 +1,40 @@
+"""What clients saw of a move, reckoned from their journals."""
+
+from __future__ import annotations
+
+import pytest
+
+from roost.lab.accounting import INBOX, Event
+from roost.lab.pauses import Pause, delays, pause, percentile, refusals
+
+EVENTS: list[Event] = [
+    {"at": 10.1, "what": "tried", "by": "probe", "began": 10.0, "seconds": 0.1, "ok": True, "said": ""},
+    {"at": 10.9, "what": "tried", "by": "probe", "began": 10.1, "seconds": 0.8, "ok": True, "said": ""},
+    {"at": 10.6, "what": "tried", "by": "probe", "began": 10.5, "seconds": 0.1, "ok": False, "said": "a NO no"},
+    {"at": 20.0, "what": "tried", "by": "probe", "began": 15.0, "seconds": 5.0, "ok": True, "said": ""},
+    {"at": 3.0, "what": "refused", "by": "idle", "said": "not now"},
+    {"at": 1.0, "what": "taken", "token": "a"},
+    {"at": 1.5, "what": "seen", "token": "a", "folder": INBOX},
+    {"at": 9.5, "what": "seen", "token": "a", "folder": INBOX},
+    {"at": 2.0, "what": "taken", "token": "b"},
+    {"at": 1.9, "what": "seen", "token": "b", "folder": INBOX},
+]
+
+
+def test_a_pause_is_the_longest_login_of_its_time() -> None:
+    assert pause(EVENTS, 10.2, 12) == Pause(0.8, ("a NO no",), 2)
+    assert pause(EVENTS, 10.0, 10.05) == Pause(0.1, (), 1)
+    assert pause(EVENTS, 30, 40) == Pause(0.0, (), 0)
+
+
+def test_whoever_was_refused_is_named() -> None:
+    assert refusals(EVENTS) == ["probe: a NO no", "idle: not now"]
+
+
+def test_delays_count_from_the_answer_of_the_door_to_the_first_sight() -> None:
+    assert delays(EVENTS) == [0.5, 0.0]
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 3), (95, 5), (99, 5), (20, 1)])
+def test_percentiles(percent: float, value: float) -> None:
+    assert percentile([5, 1, 4, 2, 3], percent) == value
