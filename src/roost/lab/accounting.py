@@ -204,15 +204,17 @@ def _of_message(folder: str, token: str, entry: _Entry, found: list[Message]) ->
     if len(found) > 1:
         uids = ", ".join(str(message.uid) for message in found)
         wrong.append(Fault(Kind.DOUBLED, f"{token} is {len(found)} times in {folder}: UIDs {uids}."))
-    known = entry.uids | ({min(message.uid for message in found)} if found else set())
+    # Of several it is the one that clients know, if that is there.
+    now = sorted(found, key=lambda message: (message.uid not in entry.uids, message.uid))[:1]
+    known = entry.uids | {message.uid for message in now}
     if len(known) > 1:
         wrong.append(Fault(Kind.UID, f"{token} in {folder} had more than one UID: {sorted(known)}."))
-    uidls = entry.uidls | {message.uidl for message in found[:1] if message.uidl}
+    uidls = entry.uidls | {message.uidl for message in now if message.uidl}
     if len(uidls) > 1:
         wrong.append(Fault(Kind.UIDL, f"{token} had more than one UIDL: {', '.join(sorted(uidls))}."))
-    if found and entry.flags is not None and found[0].flags != entry.flags:
-        now, should = (" ".join(sorted(flags)) or "none" for flags in (found[0].flags, entry.flags))
-        wrong.append(Fault(Kind.FLAGS, f"The flags of {token} in {folder} should be {should} and are {now}."))
+    if now and entry.flags is not None and now[0].flags != entry.flags:
+        are, should = (" ".join(sorted(flags)) or "none" for flags in (now[0].flags, entry.flags))
+        wrong.append(Fault(Kind.FLAGS, f"The flags of {token} in {folder} should be {should} and are {are}."))
     return wrong
 
 

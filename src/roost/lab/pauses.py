@@ -16,7 +16,11 @@ from roost.lab.accounting import INBOX, Event
 
 @dataclass(frozen=True)
 class Pause:
-    """A stretch of time as clients met it: the longest login (seconds), what refused ones were told, and how many."""
+    """A stretch of time as clients met it.
+
+    ``longest``: the seconds that one of them had to wait until it was served; one that was refused is taken to try
+    again at once, as the next one did. ``refusals``: what those were told. ``tried``: how many there were.
+    """
 
     longest: float
     refusals: tuple[str, ...]
@@ -25,13 +29,22 @@ class Pause:
 
 def pause(events: Iterable[Event], began: float, ended: float) -> Pause:
     """Return the pause among the logins that were under way between two moments (seconds since the epoch)."""
-    within = [
-        event
-        for event in events
-        if event["what"] == "tried" and event["began"] <= ended and event["began"] + event["seconds"] >= began
-    ]
-    longest = max((event["seconds"] for event in within), default=0.0)
-    return Pause(longest, tuple(event["said"] for event in within if not event["ok"]), len(within))
+    tried = sorted((event for event in events if event["what"] == "tried"), key=lambda event: float(event["began"]))
+    longest, said, count = 0.0, [], 0
+    served = math.inf  # when the first was served of those that began no earlier
+    for event in reversed(tried):
+        end = event["began"] + event["seconds"]
+        if event["ok"]:
+            served = min(served, end)
+        if event["began"] > ended or end < began:
+            continue
+        count += 1
+        if event["ok"]:
+            longest = max(longest, event["seconds"])
+        else:
+            longest = max(longest, served - event["began"])
+            said.append(event["said"])
+    return Pause(longest, tuple(reversed(said)), count)
 
 
 def refusals(events: Iterable[Event]) -> list[str]:

@@ -71,7 +71,7 @@ def test_nothing_is_wrong() -> None:
         (_without("old.2"), {Kind.LOST}),
         (_without("new.1"), {Kind.LOST}),
         (_without("w.1", WORK), {Kind.LOST}),
-        (_with(Message(INBOX, 9, "new.1")), {Kind.DOUBLED}),
+        (_with(Message(INBOX, 9, "new.1", SEEN, "uidl9")), {Kind.DOUBLED}),
         (_with(Message(INBOX, 9, "old.2", SEEN)), {Kind.DOUBLED}),
         (_with(_old(3)), {Kind.RESURRECTED}),
         (_with(replace(_old(3), uid=12, uidl="uidl12")), {Kind.RESURRECTED}),

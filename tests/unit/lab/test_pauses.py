@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from roost.lab.accounting import INBOX, Event
@@ -22,9 +24,15 @@ EVENTS: list[Event] = [
 
 
 def test_a_pause_is_the_longest_login_of_its_time() -> None:
-    assert pause(EVENTS, 10.2, 12) == Pause(0.8, ("a NO no",), 2)
+    assert pause(EVENTS, 10.2, 10.45) == Pause(0.8, (), 1)
     assert pause(EVENTS, 10.0, 10.05) == Pause(0.1, (), 1)
     assert pause(EVENTS, 30, 40) == Pause(0.0, (), 0)
+
+
+def test_whoever_was_refused_waits_until_the_next_is_served() -> None:
+    found = pause(EVENTS, 10.2, 12)
+    assert found == Pause(9.5, ("a NO no",), 2)
+    assert pause(EVENTS[2:3], 10, 11).longest == math.inf
 
 
 def test_whoever_was_refused_is_named() -> None:
