@@ -8,10 +8,7 @@ closed. :class:`Traffic` starts and stops them and keeps their journals; ``roost
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -20,6 +17,7 @@ from roost.lab.accounting import Event, Snapshot
 from roost.lab.errors import CommandFailed
 from roost.lab.machine import Machine
 from roost.lab.mail import CA_FILE, script
+from roost.lab.program import Program
 
 
 @dataclass(frozen=True)
@@ -33,81 +31,6 @@ class User:
     def asked(self) -> dict[str, Any]:
         """Return what every script asks about him."""
         return {"hostname": self.hostname, "user": self.address, "password": self.password, "ca": CA_FILE}
-
-
-class Program:
-    """A script that runs in a machine, and the journal that it prints."""
-
-    def __init__(self, machine: Machine, name: str, asked: dict[str, Any]) -> None:
-        self.name = name
-        self._machine = machine
-        self._events: list[Event] = []
-        self._news = threading.Condition()
-        self._process = machine.popen(["python3", "-c", script(name)], stdin=subprocess.PIPE)
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
-        self._process.stdin.flush()
-        self._said: list[bytes] = []
-        self._readers = [threading.Thread(target=self._read), threading.Thread(target=self._read_errors)]
-        for reader in self._readers:
-            reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101
-        for line in self._process.stdout:
-            with self._news:
-                self._events.append(json.loads(line))
-                self._news.notify_all()
-        with self._news:
-            self._news.notify_all()
-
-    def _read_errors(self) -> None:
-        assert self._process.stderr is not None  # noqa: S101
-        self._said += self._process.stderr.readlines()
-
-    @property
-    def events(self) -> list[Event]:
-        """What it has printed until now."""
-        with self._news:
-            return list(self._events)
-
-    def wait_for(self, wanted: Callable[[Event], bool], seconds: float = 60) -> Event:
-        """Wait for an event, which may have come already; raises ``TimeoutError``, or why the program ended."""
-        deadline, looked = time.monotonic() + seconds, 0
-        with self._news:
-            while True:
-                for event in self._events[looked:]:
-                    if wanted(event):
-                        return event
-                looked = len(self._events)
-                left = deadline - time.monotonic()
-                if self._process.poll() is not None and not self._readers[0].is_alive():
-                    raise self._failure()
-                if left <= 0:
-                    raise TimeoutError(f"{self.name} has not said it after {seconds:.0f} s: {self._events[-3:]}")
-                self._news.wait(min(left, 0.5))
-
-    def stop(self, seconds: float = 60) -> list[Event]:
-        """Let it end and return its whole journal; raises where it failed."""
-        assert self._process.stdin is not None  # noqa: S101
-        self._process.stdin.close()
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for reader in self._readers:
-            reader.join()
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None  # noqa: S101
-            stream.close()
-        if self._process.returncode != 0:
-            raise self._failure()
-        return self.events
-
-    def _failure(self) -> CommandFailed:
-        said = b"".join(self._said[-20:]).decode(errors="replace")
-        return CommandFailed(self._machine.name, [self.name], self._process.returncode, stderr=said)
 
 
 class Traffic:
@@ -164,13 +87,23 @@ class Traffic:
         """Measure logins."""
         return self._start("probe.py", every=every, at_once=at_once, limit=limit, address=address, protocol=protocol)
 
-    def everything(self, tag: str, *, old_address: str) -> None:
-        """Start all of them: deliveries, a worker, one in IDLE, a poller, and a worker pinned to the old address."""
-        self.deliver(tag)
-        self.work()
+    def pin(self, address: str, by: str = "pinned") -> Program:
+        """Let a program work at its leisure that found the mailbox at this address once, and looks no more."""
+        return self.work(by, address=address, old=0, per_second=5)
+
+    def everything(self, tag: str, *, per_second: float = 20) -> None:
+        """Start deliveries, a worker, one in IDLE and a POP3 poller."""
+        self.deliver(tag, per_second=per_second)
+        self.work(per_second=per_second)
         self.idle()
         self.poll()
-        self.work("pinned", address=old_address, old=0, per_second=5)
+
+    def end(self, program: Program) -> list[Event]:
+        """Stop one of them; return its journal."""
+        self._running.remove(program)
+        events = program.stop()
+        self._ended += events
+        return events
 
     def stop(self) -> list[Event]:
         """Stop all; return all journals of all programs, those that were stopped before included."""
