@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -80,7 +83,7 @@ class Program:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         for reader in self._readers:
             reader.join()
@@ -90,6 +93,11 @@ class Program:
         if self._process.returncode != 0:
             raise self._failure()
         return self.events
+
+    def end(self) -> None:
+        """End it without asking how it was: its machine may have gone."""
+        with contextlib.suppress(CommandFailed, BrokenPipeError):
+            self.stop(2)
 
     def _failure(self) -> CommandFailed:
         said = b"".join(self._said[-20:]).decode(errors="replace")
