@@ -7,8 +7,8 @@ A lab of its own: a controller, an MX, a DNS server, two storage nodes (Debian 1
 *Pause*: mailboxes of so many messages of 1 kB move back and forth; several take turns, so that each move is over
 before its mailbox moves again. From outside a new login begins every 20 ms, on a connection of its own, whether
 others have been answered or not; it finds the home by DNS, and counts as served when STATUS has been answered. The
-pause of a move is the longest of these logins from its asking until a second after its settling, with those that were
-refused counted to the next that was served; what a login takes without a move is printed beside it.
+pause of a move is the longest of these logins from its asking until a second after its settling; one that was refused
+or cut off is counted to the next that was served; what a login takes without a move is printed beside it.
 
 *Copy*: the first pass of a move of 20,000 messages of 5 kB against one ``doveadm backup`` of the same mailbox, which
 also pulls, over TLS and the same cable, into an empty place on the same disk. They take turns.

@@ -13,7 +13,7 @@ from tests.cluster.moving import HOLD, account_for, move, told, user_on, wait
 from roost.lab.accounting import Event
 from roost.lab.cluster import Cluster
 from roost.lab.machine import Machine
-from roost.lab.pauses import delays, pause, percentile, refusals
+from roost.lab.pauses import complaints, delays, pause, percentile, refusals
 from roost.lab.traffic import Traffic, User, account
 
 pytestmark = pytest.mark.usefixtures("short_ttl")
@@ -40,6 +40,7 @@ def _travel(cluster: Cluster, user: User, way: Sequence[Machine]) -> list[Event]
     for old, new, found, held in pauses:
         print(f"\n{old.short} to {new.short}: longest login {found.longest:.3f} s, hold {held} ms", end="")
         assert found.longest <= HOLD
+    print(f"\ncommands that failed in a session: {complaints(events) or 'none'}", end="")
     late = delays(events)
     print(f"\nmail seen by the waiting client after {percentile(late, 95):.2f} s (p95), {max(late):.2f} s at most")
     return events

@@ -1,8 +1,8 @@
 """What a move looks like from outside: how long logins took, who was refused, how late mail was.
 
 Pure functions over the journals of ``roost.lab.remote``: of ``probe.py`` the events ``tried`` (``began``,
-``seconds``, ``ok``, ``said``); of the other clients ``served`` (``seconds`` since the connection was lost),
-``refused`` and ``no`` (``said``); of deliveries ``taken``, and of the waiting client ``seen``.
+``seconds``, ``ok``, ``said``, ``logged_in``); of the other clients ``served`` (``seconds`` since the connection was
+lost), ``refused`` and ``no`` (``said``); of deliveries ``taken``, and of the waiting client ``seen``.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ class Pause:
     """A stretch of time as clients met it.
 
     ``longest``: the seconds that one of them had to wait until it was served; one that was refused is taken to try
-    again at once, as the next one did. ``refusals``: what those were told. ``tried``: how many there were.
+    again at once, as the next one did. ``refusals``: what those were told that were not let
+    in. ``cut_off``: how many had just been let in when their session was ended. ``tried``: how many there were.
     """
 
     longest: float
     refusals: tuple[str, ...]
     tried: int
+    cut_off: int = 0
 
 
 def pause(events: Iterable[Event], began: float, ended: float) -> Pause:
     """Return the pause among the logins that were under way between two moments (seconds since the epoch)."""
     tried = sorted((event for event in events if event["what"] == "tried"), key=lambda event: float(event["began"]))
-    longest, said, count = 0.0, [], 0
+    longest, said, count, cut_off = 0.0, [], 0, 0
     served = math.inf  # when the first was served of those that began no earlier
     for event in reversed(tried):
         end = event["began"] + event["seconds"]
@@ -43,17 +45,24 @@ def pause(events: Iterable[Event], began: float, ended: float) -> Pause:
             longest = max(longest, event["seconds"])
         else:
             longest = max(longest, served - event["began"])
-            said.append(event["said"])
-    return Pause(longest, tuple(reversed(said)), count)
+            cut_off += event["logged_in"]
+            if not event["logged_in"]:
+                said.append(event["said"])
+    return Pause(longest, tuple(reversed(said)), count, cut_off)
 
 
 def refusals(events: Iterable[Event]) -> list[str]:
-    """Return what clients were told that were refused, in all of the run."""
+    """Return what clients were told that were not let in, in all of the run."""
     return [
         f"{event.get('by', 'client')}: {event['said']}"
         for event in events
-        if event["what"] in {"refused", "no"} or (event["what"] == "tried" and not event["ok"])
+        if event["what"] == "refused" or (event["what"] == "tried" and not (event["ok"] or event["logged_in"]))
     ]
+
+
+def complaints(events: Iterable[Event]) -> list[str]:
+    """Return what was answered to commands that failed within a session."""
+    return [f"{event['by']}: {event['said']}" for event in events if event["what"] == "no"]
 
 
 def delays(events: Iterable[Event]) -> list[float]:

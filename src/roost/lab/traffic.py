@@ -82,9 +82,9 @@ class Traffic:
         return self._start("pop3_poller.py", by="pop3", every=every)
 
     def probe(
-        self, *, every: float = 0.02, at_once: int = 64, limit: float = 30, address: str = "", protocol: str = "imap"
+        self, *, every: float = 0.02, at_once: int = 20, limit: float = 30, address: str = "", protocol: str = "imap"
     ) -> Program:
-        """Measure logins."""
+        """Measure logins. No more at once than Dovecot allows a user from one address, beside his other programs."""
         return self._start("probe.py", every=every, at_once=at_once, limit=limit, address=address, protocol=protocol)
 
     def pin(self, address: str, by: str = "pinned") -> Program:

@@ -100,6 +100,8 @@ def main() -> None:
             there = messages(imap, bodies=asked["bodies"]) if int(count[0]) else []
             folders[name] = {"uidvalidity": int(validity), "messages": there}
     uidls = by_pop3(asked, context) if asked["pop3"] else []
+    # What came in between is seen by POP3 alone, at the end.
+    uidls = uidls[: len(folders["INBOX"]["messages"])]
     print(json.dumps({"folders": folders, "uidls": uidls, "subscribed": subscribed, "address": address}))
 
 

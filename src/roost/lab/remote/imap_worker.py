@@ -10,6 +10,7 @@ it lost the last, ``address``), ``ended``, ``unreachable``, ``refused``, ``no``.
 breaks is ``unsure``, and its message is let alone from then on.
 """
 
+import contextlib
 import imaplib
 import json
 import re
@@ -41,6 +42,10 @@ class Imap(imaplib.IMAP4_SSL):
 
 class Refused(Exception):
     """The server answered NO."""
+
+
+class Stopped(Exception):
+    """It is time to end, and there is no connection."""
 
 
 def stop_at_end() -> None:
@@ -87,7 +92,7 @@ class Worker:
                 self.tell("unreachable", said=f"{type(error).__name__}: {error}")
                 _STOP.wait(0.1)
         if self.imap is None:
-            raise Refused("it is time to stop")
+            raise Stopped
         return self.imap
 
     def lose(self, error: BaseException) -> None:
@@ -221,7 +226,8 @@ def main() -> None:
     worker.begin()
     worker.tell("ready")
     threading.Thread(target=stop_at_end, daemon=True).start()
-    worker.run()
+    with contextlib.suppress(Stopped):
+        worker.run()
 
 
 main()

@@ -3,7 +3,7 @@
 In, one line: ``by``, ``hostname``, ``user``, ``password``, ``ca``, ``every`` (seconds). It stops when its input ends.
 Out, a line for each event: ``uidl`` (``token``, ``uidl`` of a message that it has now downloaded), ``again`` (the
 same of a message that it had under another UIDL), ``polled`` (``seconds``, ``messages``, ``address``),
-``unreachable`` and ``refused`` (``said``). What is there at the first poll counts as downloaded long ago.
+``unreachable``, ``refused`` and ``ended`` (``said``). What is there at the first poll counts as downloaded long ago.
 
 The head alone is loaded (TOP): RETR would set the flag ``\\Seen``, which is an IMAP client's business here.
 """
@@ -28,6 +28,7 @@ class Poller:
         self.context = ssl.create_default_context(cafile=asked["ca"])
         self.known: set[str] | None = None
         self.tokens: dict[str, str] = {}
+        self.logged_in = False
 
     def tell(self, what: str, **fields: Any) -> None:
         """Print an event."""
@@ -35,11 +36,12 @@ class Poller:
 
     def poll(self) -> None:
         """Look for new mail once."""
-        began = time.time()
+        began, self.logged_in = time.time(), False
         pop = poplib.POP3_SSL(self.asked["hostname"], 995, context=self.context, timeout=30)
         try:
             pop.user(self.asked["user"])
             pop.pass_(self.asked["password"])
+            self.logged_in = True
             there = dict(line.decode().split() for line in pop.uidl()[1])
             first = self.known is None
             known = self.known or set()
@@ -68,7 +70,9 @@ class Poller:
             try:
                 self.poll()
             except poplib.error_proto as error:
-                self.tell("refused", said=str(error))
+                # The library takes an end of the connection for an answer, too.
+                gone = self.logged_in or "EOF" in str(error)
+                self.tell("ended" if gone else "refused", said=str(error))
             except OSError as error:
                 self.tell("unreachable", said=f"{type(error).__name__}: {error}")
             _STOP.wait(max(0.0, began + self.asked["every"] - time.time()))

@@ -5,7 +5,8 @@ In, one line: ``hostname``, ``address`` (an IP address to keep to; '' to ask DNS
 ``protocol`` (``imap``, ``pop3``). It stops when its input ends.
 
 Out, a line for each: ``tried`` with ``began``, ``seconds`` until the server had served it (IMAP: answered STATUS;
-POP3: answered STAT), ``ok``, ``said`` where it was not, ``address`` of the server.
+POP3: answered STAT), ``ok``, ``said`` where it was not, ``logged_in`` (whether it was let in before that), and the
+server's ``address``.
 """
 
 import json
@@ -30,8 +31,8 @@ def tell(what: str, **fields: Any) -> None:
         print(json.dumps({"at": time.time(), "what": what, "by": "probe", **fields}), flush=True)
 
 
-def login(asked: dict[str, Any], context: ssl.SSLContext) -> tuple[str, str]:
-    """Log in once; return what was wrong ('' for nothing) and the server's address."""
+def login(asked: dict[str, Any], context: ssl.SSLContext, fields: dict[str, Any]) -> str:
+    """Log in once; return what was wrong, '' for nothing. ``fields`` are filled as far as it comes."""
     imap = asked["protocol"] == "imap"
     where = (asked["address"] or asked["hostname"], 993 if imap else 995)
     with (
@@ -39,7 +40,7 @@ def login(asked: dict[str, Any], context: ssl.SSLContext) -> tuple[str, str]:
         context.wrap_socket(plain, server_hostname=asked["hostname"]) as tls,
         tls.makefile("rb") as lines,
     ):
-        address = str(tls.getpeername()[0])
+        fields["address"] = str(tls.getpeername()[0])
         for words, wanted in _IMAP if imap else _POP3:
             if words:
                 tls.sendall(words.format(**asked).encode() + b"\r\n")
@@ -47,21 +48,23 @@ def login(asked: dict[str, Any], context: ssl.SSLContext) -> tuple[str, str]:
             while imap and text.startswith(b"* ") and not text.startswith((wanted, b"* BYE")):
                 text = lines.readline()
             if not text.startswith(wanted):
-                return text.decode(errors="replace").strip() or "the connection was closed", address
+                return text.decode(errors="replace").strip() or "the connection was closed"
+            fields["logged_in"] = words.startswith(("a LOGIN", "PASS"))
         tls.sendall(b"c LOGOUT\r\n" if imap else b"QUIT\r\n")
-        return "", address
+        return ""
 
 
 def attempt(asked: dict[str, Any], context: ssl.SSLContext, free: threading.Semaphore) -> None:
     """Try once and say how it was."""
-    began, clock, address = time.time(), time.monotonic(), ""
+    began, clock = time.time(), time.monotonic()
+    fields: dict[str, Any] = {"address": "", "logged_in": False}
     try:
-        said, address = login(asked, context)
+        said = login(asked, context, fields)
     except OSError as error:
         said = f"{type(error).__name__}: {error}"
     finally:
         free.release()
-    tell("tried", began=began, seconds=time.monotonic() - clock, ok=not said, said=said, address=address)
+    tell("tried", began=began, seconds=time.monotonic() - clock, ok=not said, said=said, **fields)
 
 
 def schedule(asked: dict[str, Any]) -> None:
