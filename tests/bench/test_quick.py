@@ -18,6 +18,7 @@ CHEAP = {
 }
 IN_THE_LAB = {
     "import": r"time, import / raw build: [\d.]+",
+    "moving": r"pause p95 at 1000: [\d.]+ s; logins refused: \d+ \(goal 0\)",
     "lab": r"cached start, to the first mail read: \d+ s",
 }
 

@@ -44,6 +44,15 @@ def founded() -> Iterator[Cluster]:
 
 
 @pytest.fixture
+def short_ttl(cluster: Cluster) -> Iterator[None]:
+    """Old DNS answers are soon forgotten, so that a move is soon over."""
+    cluster.roost("policy", "set", "ttl", "5")
+    yield
+    cluster.heal()
+    cluster.roost("policy", "set", "ttl", "60")
+
+
+@pytest.fixture
 def cluster(founded: Cluster) -> Iterator[Cluster]:
     """The cluster, whole at the start and made whole again after the test."""
     yield founded

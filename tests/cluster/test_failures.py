@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 
 import pytest
+from tests.cluster.deliveries import delays, everything_once, p95
 from tests.cluster.users import PASSWORD, add_many, fresh
 
 from roost.lab.cluster import DOMAIN, Cluster
 from roost.lab.hops import journal
-from roost.lab.machine import Machine
 from roost.lab.mail import message
 
 
@@ -56,7 +55,7 @@ def test_a_store_dead(cluster: Cluster, fault: str) -> None:
     ms1, ms2 = cluster.lab.machine("ms1"), cluster.lab.machine("ms2")
     healthy, waiting = _on(cluster, "ms1", 20), _on(cluster, "ms2", 20)
     mx = [machine.address for machine in cluster.machines_with("mx")]
-    normal = _delays(cluster, ms1, healthy, mx, f"normal-{fault}")
+    normal = delays(cluster, ms1, healthy, mx, f"normal-{fault}")
     if fault == "killed":
         ms2.kill()
     else:
@@ -64,48 +63,17 @@ def test_a_store_dead(cluster: Cluster, fault: str) -> None:
     tag = f"queued-{fault}"
     burst = cluster.client.burst(tag, waiting, 400, hosts=mx)
     assert all(entry["taken"] for entry in burst["messages"])
-    beside = _delays(cluster, ms1, healthy, mx, f"beside-{fault}")
-    print(f"\nmail to ms1, p95: {_p95(normal) * 1000:.0f} ms; beside a {fault} ms2: {_p95(beside) * 1000:.0f} ms")
+    beside = delays(cluster, ms1, healthy, mx, f"beside-{fault}")
+    print(f"\nmail to ms1, p95: {p95(normal) * 1000:.0f} ms; beside a {fault} ms2: {p95(beside) * 1000:.0f} ms")
     # Below 50 ms the figure is noise of a machine that the whole cluster shares.
-    assert _p95(beside) <= 2 * max(_p95(normal), 0.05)
+    assert p95(beside) <= 2 * max(p95(normal), 0.05)
     back = time.monotonic()
     if fault == "killed":
         ms2.boot()
     else:
         ms2.thaw()
-    _everything_once(cluster, ms2, waiting, tag, 400, 60)
+    everything_once(cluster, ms2, waiting, tag, 400, 60)
     print(f"400 waiting messages were there {time.monotonic() - back:.1f} s after the return")
-
-
-def _delays(cluster: Cluster, home: Machine, addresses: list[str], mx: list[str], tag: str) -> list[float]:
-    """Send 200 messages, 40 a second; return for each the seconds from the MX's 250 to the store's word of it."""
-    began = time.time()
-    burst = cluster.client.burst(tag, addresses, 200, hosts=mx, per_second=40)
-    taken = {entry["number"]: entry["taken"] for entry in burst["messages"]}
-    assert all(taken.values()), burst["messages"]
-    _everything_once(cluster, home, addresses, tag, 200, 60)
-    saved: dict[int, float] = {}
-    for at, _, text in journal(home, began):
-        if f"<{tag}." in text:
-            saved.setdefault(int(text.partition(f"<{tag}.")[2].partition(".")[0]), at)
-    assert len(saved) == 200
-    return [max(0.0, saved[number] - at) for number, at in taken.items()]
-
-
-def _p95(delays: list[float]) -> float:
-    return statistics.quantiles(delays, n=20)[-1]
-
-
-def _everything_once(
-    cluster: Cluster, home: Machine, addresses: list[str], tag: str, count: int, seconds: float
-) -> None:
-    """Every message is in its mailbox within the time, each once."""
-    deadline = time.monotonic() + seconds
-    for place, address in enumerate(addresses):
-        wanted = {f"<{tag}.{number}.@outside.test>" for number in range(place, count, len(addresses))}
-        left = max(1.0, deadline - time.monotonic())
-        found = cluster.wait_for_mail(home, address, f"<{tag}.", len(wanted), left)
-        assert sorted(found) == sorted(wanted)
 
 
 def test_name_servers_dead(cluster: Cluster) -> None:

@@ -1,0 +1,42 @@
+"""How long mail takes from an MX's 250 to the store's word of it, and that each message is there once."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from roost.lab.cluster import Cluster
+from roost.lab.hops import journal
+from roost.lab.machine import Machine
+
+
+def delays(cluster: Cluster, home: Machine, addresses: list[str], mx: list[str], tag: str) -> list[float]:
+    """Send 200 messages, 40 a second; return for each the seconds from the MX's 250 to the store's word of it."""
+    began = time.time()
+    burst = cluster.client.burst(tag, addresses, 200, hosts=mx, per_second=40)
+    taken = {entry["number"]: entry["taken"] for entry in burst["messages"]}
+    assert all(taken.values()), burst["messages"]
+    everything_once(cluster, home, addresses, tag, 200, 60)
+    saved: dict[int, float] = {}
+    for at, _, text in journal(home, began):
+        if f"<{tag}." in text:
+            saved.setdefault(int(text.partition(f"<{tag}.")[2].partition(".")[0]), at)
+    assert len(saved) == 200
+    return [max(0.0, saved[number] - at) for number, at in taken.items()]
+
+
+def p95(delays: list[float]) -> float:
+    """Return the 95th percentile."""
+    return statistics.quantiles(delays, n=20)[-1]
+
+
+def everything_once(
+    cluster: Cluster, home: Machine, addresses: list[str], tag: str, count: int, seconds: float
+) -> None:
+    """Every message is in its mailbox within the time, each once."""
+    deadline = time.monotonic() + seconds
+    for place, address in enumerate(addresses):
+        wanted = {f"<{tag}.{number}.@outside.test>" for number in range(place, count, len(addresses))}
+        left = max(1.0, deadline - time.monotonic())
+        found = cluster.wait_for_mail(home, address, f"<{tag}.", len(wanted), left)
+        assert sorted(found) == sorted(wanted)

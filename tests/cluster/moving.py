@@ -1,0 +1,100 @@
+"""Moves in scenarios: asked for by the command, waited for by what it shows, accounted for message by message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tests.cluster.users import PASSWORD, fresh
+
+from roost.lab.accounting import Event, Fault, Snapshot, faults
+from roost.lab.cluster import DOMAIN, Cluster
+from roost.lab.machine import Machine
+from roost.lab.traffic import User, account, fill
+
+OVER = ("done", "undone")
+GIVEN = ("settling", "done")
+WORKING = ("preparing", "copying", "holding", "undoing")
+
+HOLD = 5.0
+"""Seconds after which a hold is lifted whatever happens (policy ``hold_seconds``)."""
+
+SLACK = 1.0
+"""What a login may take beside that, on a machine that the whole cluster shares."""
+
+View = dict[str, Any]
+
+
+def user_on(cluster: Cluster, home: Machine, stem: str, messages: int = 0, **filling: Any) -> User:
+    """Make a user who lives there and has so many old messages in INBOX."""
+    address = fresh(stem)
+    cluster.add_user(address, PASSWORD, "--home", home.name)
+    if messages:
+        fill(home, [address], {"INBOX": messages}, **filling)
+    return user(address)
+
+
+def user(address: str, domain: str = DOMAIN) -> User:
+    """Return the user of an address, as his mail programs know him."""
+    return User(address, f"{address.partition('@')[0]}.pop.{domain}", PASSWORD)
+
+
+def ask(cluster: Cluster, addresses: Sequence[str], *options: str, check: bool = True) -> list[View]:
+    """Ask for moves and return them at once."""
+    return views(cluster.roost("user", "move", *addresses, *options, "--no-wait", check=check))
+
+
+def views(answer: Any) -> list[View]:
+    """Return the moves in what a command printed: one, a list, or a list beside a receipt."""
+    if isinstance(answer, dict):
+        answer = answer.get("moves", [answer])
+    return list(answer)
+
+
+def show(cluster: Cluster, move: int) -> View:
+    """Return a move as it is."""
+    return views(cluster.roost("move", "show", str(move)))[0]
+
+
+def wait(cluster: Cluster, move: int, states: Iterable[str], seconds: float = 120) -> View:
+    """Wait until a move is in one of these states; one that is over in another will not come to them."""
+    wanted, deadline = set(states), time.monotonic() + seconds
+    while True:
+        view = show(cluster, move)
+        if view["state"] in wanted:
+            return view
+        assert view["state"] not in OVER, f"{view['state']}: {view['reason']}"
+        assert time.monotonic() < deadline, f"still {view['state']} after {seconds:.0f} s: {view}"
+        time.sleep(0.1)
+
+
+def move(cluster: Cluster, address: str, to: Machine, *options: str, seconds: float = 120) -> View:
+    """Move a mailbox and return the move once the mailbox has its new home."""
+    [asked] = ask(cluster, [address], "--to", to.name, *options)
+    view = wait(cluster, asked["id"], GIVEN, seconds)
+    assert cluster.home_of(address) is to
+    return view
+
+
+def account_for(
+    cluster: Cluster, user: User, before: Snapshot, events: Iterable[Event], seconds: float = 60
+) -> list[Fault]:
+    """Return what is wrong with a mailbox once all mail has arrived; mail that waits at an MX is on its way."""
+    journals, deadline = list(events), time.monotonic() + seconds
+    while True:
+        wrong = faults(before, journals, account(cluster.client.machine, user))
+        if not wrong or time.monotonic() > deadline:
+            return wrong
+        _flush(cluster)
+        time.sleep(1)
+
+
+def _flush(cluster: Cluster) -> None:
+    for machine in [*cluster.machines_with("mx"), *cluster.machines_with("backup-mx")]:
+        machine.run(["postqueue", "-f"], check=False)
+
+
+def told(faults: Sequence[Fault]) -> str:
+    """Return faults as text for an assertion: how many, and the first of them."""
+    return f"{len(faults)} faults\n" + "\n".join(fault.said for fault in faults[:20])
