@@ -42,7 +42,8 @@ def user(address: str, domain: str = DOMAIN) -> User:
 
 def ask(cluster: Cluster, addresses: Sequence[str], *options: str, check: bool = True) -> list[View]:
     """Ask for moves and return them at once."""
-    return views(cluster.roost("user", "move", *addresses, *options, "--no-wait", check=check))
+    asked = cluster.roost("user", "move", *addresses, *options, "--no-wait", check=check)
+    return [show(cluster, move) for move in asked["ids"]]
 
 
 def views(answer: Any) -> list[View]:
@@ -57,6 +58,16 @@ def show(cluster: Cluster, move: int) -> View:
     return views(cluster.roost("move", "show", str(move)))[0]
 
 
+def steps(cluster: Cluster, move: int) -> str:
+    """Return what the storage nodes' agents logged of a move."""
+    said = []
+    for machine in cluster.machines_with("storage"):
+        if machine.running:
+            lines = machine.run(["journalctl", "-u", "roost-agent", "-o", "short-precise", "--no-pager"]).stdout
+            said += [line for line in lines.splitlines() if f"move={move} " in f"{line} "]
+    return "\n".join(sorted(said))
+
+
 def wait(cluster: Cluster, move: int, states: Iterable[str], seconds: float = 120) -> View:
     """Wait until a move is in one of these states; one that is over in another will not come to them."""
     wanted, deadline = set(states), time.monotonic() + seconds
@@ -64,8 +75,8 @@ def wait(cluster: Cluster, move: int, states: Iterable[str], seconds: float = 12
         view = show(cluster, move)
         if view["state"] in wanted:
             return view
-        assert view["state"] not in OVER, f"{view['state']}: {view['reason']}"
-        assert time.monotonic() < deadline, f"still {view['state']} after {seconds:.0f} s: {view}"
+        assert view["state"] not in OVER, f"{view['state']}: {view['reason']}\n{steps(cluster, move)}"
+        assert time.monotonic() < deadline, f"still {view['state']}: {view}\n{steps(cluster, move)}"
         time.sleep(0.1)
 
 

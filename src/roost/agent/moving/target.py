@@ -246,20 +246,18 @@ class Worker:
                 self.reports.say(order, Said.FAILED, str(error), self._progress.text())
 
     def _attempt(self, order: Order, line: Line) -> None:
-        with contextlib.closing(self.connect(order)) as stream:
-            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
-            try:
-                asked = PeerRequest(do="hold", move=order.move, attempt=order.attempt, deep=order.deep)
-                began = time.monotonic()
-                _yes(line.ask(asked, order.hold + 1.0))
-                done = pull.run(stream, patient=False, seconds=order.hold)
-            except RoostError:
-                pull.cancel()
-                raise
-            finally:
-                self._pull = None
-        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
-        _log.info("move", move=order.move, step="last-pass", ms=round(done.seconds * 1000), words=done.pulled.words)
+        """One hand-over: raises ``RoostError`` where it does not come to that, and then the hold is to be lifted."""
+
+        def hold() -> None:
+            asked = PeerRequest(do="hold", move=order.move, attempt=order.attempt, deep=order.deep)
+            _yes(line.ask(asked, order.hold + 1.0))
+
+        began = time.monotonic()
+        done = self._last_pass(order, hold)
+        while (done.pulled.again or done.pulled.full) and time.monotonic() - began < order.hold / 2:
+            done = self._last_pass(order)
+        if done.pulled.again or done.pulled.full:
+            raise DaemonFailed(f"The last pass was not whole: {done.pulled.words}")
         line.send(PeerRequest(do="evidence", move=order.move, deep=order.deep))
         mine = self.store.evidence(order, deep=order.deep)
         theirs = Evidence.of_text(_yes(line.receive(PeerReply, order.hold)).evidence)
@@ -274,6 +272,25 @@ class Worker:
         self._asked = False
         _yes(reply)
         self._take(order)
+
+    def _last_pass(self, order: Order, first: Callable[[], None] = lambda: None) -> Pass:
+        """Bring the copy up to date in a hold, which ``first`` begins once everything else is ready for it."""
+        with contextlib.closing(self.connect(order)) as stream:
+            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+            try:
+                first()
+                done = pull.run(stream, patient=False, seconds=order.hold)
+            except RoostError:
+                pull.cancel()
+                raise
+            finally:
+                self._pull = None
+        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
+        _log.info(
+            "move", move=order.move, step="last-pass", ms=round(done.seconds * 1000), octets=done.octets,
+            words=done.pulled.words,
+        )  # fmt: skip
+        return done
 
     def _take(self, order: Order) -> None:
         """The mailbox is this node's."""
