@@ -24,6 +24,9 @@ class Model:
     moves: dict[Address, Move] = field(default_factory=dict)
     """The open ones."""
 
+    moved: set[int] = field(default_factory=set)
+    """Numbers of the mailboxes for which a move was ever asked."""
+
     def rows(self) -> list[Row]:
         """Everything that all nodes should have, from scratch."""
         found = [row for node in self.nodes.values() for row in rows_of_node(node, self.domain)]
@@ -81,6 +84,7 @@ class Model:
         """Begin one."""
         box = self.mailboxes[move.address]
         self.need(move.address not in self.moves and move.target in self.nodes and move.target != box.home)
+        self.moved.add(box.number)
         self.moves[move.address] = move
 
     def step_move(self, move: Move) -> None:
@@ -93,6 +97,22 @@ class Model:
         self.moves[move.address] = move
         if not move.open:
             del self.moves[move.address]
+
+    def restored(self, then: Model) -> Model:
+        """Return what a backup is after its restore: moves and homes of mailboxes that were moved stay."""
+        for address, box in then.mailboxes.items():
+            now = self.mailboxes.get(address)
+            known = box.number in self.moved or address in then.moves
+            if now is None or now.number != box.number or not known:
+                continue
+            then.moves.pop(address, None)
+            move = self.moves.get(address)
+            if move and {move.source, move.target} <= set(then.nodes):
+                then.moves[address] = move
+            if now.home in then.nodes:
+                then.mailboxes[address] = replace(box, home=now.home, format=now.format)
+            then.moved.add(box.number)
+        return then
 
     def remove_alias(self, address: Address) -> None:
         """Remove one that is there."""

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
 
 import roost
 from roost.api.identity import actor_of
@@ -133,7 +135,10 @@ def set_policy(
     parts = parts_of(request)
     current = get_policy(request, actor).model_dump()
     known = {name: value for name, value in body.items() if name in current}
-    checked = PolicyView(**{**current, **known}).model_dump()
+    try:
+        checked = PolicyView(**{**current, **known}).model_dump()
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from error
     wanted = {name: checked.get(name, value) for name, value in body.items()}
     done = policy.change(parts.store, actor, wanted, dry_run=dry_run)
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)

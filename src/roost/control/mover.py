@@ -155,7 +155,7 @@ class Mover:
         now = self._clock.now()
         with self._lock:
             with self._store.read() as view:
-                if not view.moves(states=OPEN, limit=1):
+                if not view.count_moves(OPEN):
                     self._said.clear()
                     self._awaited = frozenset()
                     return False

@@ -12,7 +12,8 @@ A restore is not a return to the past, because nodes and mail have gone on since
 * the ``epoch`` is new, so every node compares its tables with the store as it is now; and the heads of all feeds
   are the restore's revision, so its receipt says who has done that;
 * positions, reports and join tokens go; administrators' keys of the backup come in beside those of today, except
-  those that were removed meanwhile, so that nobody is locked out and nobody comes back.
+  those that were removed meanwhile, so that nobody is locked out and nobody comes back;
+* mailboxes that were ever moved stay where they are today (``roost.store.homes_kept``).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from roost.domain.errors import AlreadyExists, BadSetting, NotFound, Unavailable
 from roost.ports.store import CHECK, EPOCH
 from roost.store import audit, schema
 from roost.store.engine import Database, Mode, insert_plain, lock_revision, new_epoch, upgrade, upsert
+from roost.store.homes_kept import keep_homes
 from roost.store.reader import CHUNK, SqlReader
 from roost.store.writer import SqlWriter
 
@@ -138,6 +140,18 @@ def _opened(path: Path) -> Iterator[Connection]:
         database.engine.dispose()
 
 
+@contextmanager
+def _copy_of(path: Path) -> Iterator[Connection]:
+    """Open the copy of what was there before."""
+    database = Database(f"sqlite:///{path}", busy_seconds=1)
+    try:
+        with database.begin(Mode.READ) as connection:
+            yield connection
+    finally:
+        database.engine.dispose()
+        _single_file(path)
+
+
 def _check(path: Path, remedy: str) -> None:
     connection = sqlite3.connect(path)
     try:
@@ -180,12 +194,16 @@ def _replace(connection: Connection, backup: Connection, actor: str, aside: Path
     for name, value in ((EPOCH, new_epoch()), (CHECK, str(check + AHEAD))):
         connection.execute(upsert(connection, schema.own_value), {"name": name, "value": value})
     revision = _mark(connection, actor, {"from": str(backup_revision), "instead of": str(old_revision)})
+    with _copy_of(aside) as today:
+        homes = keep_homes(today, connection, revision)
     total = connection.execute(select(func.count()).select_from(schema.mailbox)).scalar_one()
     said = [
         f"The backup of revision {backup_revision} is in place, with {total} mailboxes; the revision is {revision}.",
         f"What was there, at revision {old_revision}, is kept in {aside}.",
         "Join tokens are void; positions and reports of the nodes are forgotten; every node compares its tables.",
     ]
+    if homes:
+        said.append(f"{homes} mailboxes that were moved stay where they are today.")
     if nodes_after - nodes_before:
         said.append(f"Nodes that came back: {', '.join(sorted(nodes_after - nodes_before))}.")
     if nodes_before - nodes_after:

@@ -60,7 +60,7 @@ class MoveProgress(Resource):
 
 
 class MoveView(Resource):
-    """A move as it is; the states are those of the reference.
+    """A move as it is. ``changed`` is when it came into its state, ``parent`` its batch.
 
     ``pause_ms`` is for how long the mailbox was closed, ``passed_on`` how many came to the old home after that.
     ``kept_until`` is until when the old home keeps its copy, so that the move can be taken back.

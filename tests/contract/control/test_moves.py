@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -105,14 +108,24 @@ def test_a_move_from_end_to_end(bench: Bench) -> None:
     assert list(bench.store.verify_audit()) == []
 
 
-def test_the_certificate_is_signed(bench: Bench) -> None:
-    """And nothing in it can be changed."""
+def test_the_certificate_is_signed(bench: Bench, tmp_path: Path) -> None:
+    """And nothing in it can be changed; openssl verifies it as the documentation says."""
     [move] = bench.ask("anna", to=MS2).ids
     bench.until(move, State.SETTLING)
     read = Certificate.of_text(bench.move(move).certificate)
     assert bench.authority.verify(read.body, read.signature)
     assert not bench.authority.verify(read.body.replace("anna", "hans"), read.signature)
     assert not bench.authority.verify(read.body, "no base64!")
+    files = [tmp_path / name for name in ("ca.crt", "move", "move.sig", "ca.pub")]
+    files[0].write_text(bench.authority.certificate_pem)
+    files[1].write_text(read.body)
+    files[2].write_bytes(base64.b64decode(read.signature))
+    public = subprocess.run(
+        ["openssl", "x509", "-in", files[0], "-pubkey", "-noout"], capture_output=True, check=True
+    )
+    files[3].write_bytes(public.stdout)
+    argv = ["openssl", "dgst", "-sha256", "-verify", files[3], "-signature", files[2], files[1]]
+    assert b"Verified OK" in subprocess.run(argv, capture_output=True, check=True).stdout
     body = json.loads(read.body)
     assert (body["move"], body["source"], body["target"], body["pause_ms"]) == (move, MS1, MS2, 120)
     assert body["evidence"]["source"] == json.loads(evidence().text())

@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import world
 from world import MS1, MS2, Follower
 
 from roost.domain.cluster import Node
+from roost.domain.desired import Table
 from roost.domain.errors import AlreadyExists, BadSetting, NotFound, RoostError, Unavailable
-from roost.ports.store import CHECK, EPOCH, SETTINGS, JoinToken, Key, Position, Report
+from roost.domain.move import Move, State
+from roost.ports.store import CHECK, EPOCH, SETTINGS, JoinToken, Key, Position, Report, Step, Writer
 from roost.store import open_backups, open_store
 from roost.store.backup import AHEAD
 from roost.store.store import SqlStore
@@ -274,3 +277,49 @@ def test_a_forged_log_is_told(store: SqlStore, tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     assert "Event 4" in backups.load(str(path), "admin")[-1]
+
+
+def test_where_mailboxes_are_does_not_go_back(store: SqlStore, tmp_path: Path) -> None:
+    """Moves that were made since, and those under way, stay; so do the rows of both nodes."""
+    world.found(store)
+    world.add(store, "moved", "moving", "aborted", "still")
+    with store.write("me") as tx:
+        ids = tx.new_move_ids(4)
+        boxes = [world.address(name) for name in ("moved", "moving", "aborted")]
+        asked = [
+            Move(identity, own, number, MS1, MS2, State.ASKED, NOW, NOW, "me", format="sdbox")
+            for identity, number, own in zip(ids, (1, 2, 3), boxes, strict=False)
+        ]
+        tx.put_moves([Step(None, move, "move asked") for move in asked])
+        step(tx, ids[2], State.PREPARING)
+    path = str(tmp_path / "backup.db")
+    open_backups("", store).save(path)
+    with store.write("me") as tx:
+        for state in (State.PREPARING, State.COPYING, State.SETTLING, State.DONE):
+            step(tx, ids[0], state)
+        step(tx, ids[1], State.PREPARING)
+        step(tx, ids[2], State.UNDOING)
+        step(tx, ids[2], State.UNDONE)
+        tx.put_mailboxes([world.box(4, "still", quota=9)], "mailbox changed")
+        before = tx.moves()
+    rows = [Follower(table, node) for table in (Table.ACCOUNTS, Table.MOVES) for node in (MS1, MS2)]
+    wanted = [dict(follower.catch_up(store)) for follower in rows]
+    wanted[0][str(world.address("still"))]["quota"] = 0
+    said = open_backups("", store, tmp_path).load(path, "admin")
+    assert "3 mailboxes that were moved stay where they are today." in said
+    with store.read() as view:
+        assert view.moves() == before
+        assert view.homes() == {MS1: 3, MS2: 1}
+        found = view.mailbox(world.address("moved"))
+        assert found
+        assert (found.home, found.format) == (MS2, "sdbox")
+        for follower, expected in zip(rows, wanted, strict=True):
+            follower.resync(view)
+            assert follower.rows == expected
+    assert list(store.verify_audit()) == []
+
+
+def step(tx: Writer, move: int, state: State) -> None:
+    old = tx.move(move)
+    assert old
+    tx.put_moves([Step(old, replace(old, state=state), "move stepped")])

@@ -215,7 +215,8 @@ class History(RuleBasedStateMachine):
     @rule()
     def load(self) -> None:
         """Go back to the last backup; nodes compare their tables, as agents do."""
-        path, self.model = self.saved.pop()
+        path, then = self.saved.pop()
+        self.model = self.model.restored(then)
         self.backups.load(str(path), "hypothesis")
         self.followers = {feed: one for feed, one in self.followers.items() if feed in self._feeds()}
         for follower in self.followers.values():

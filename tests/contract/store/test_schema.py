@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -15,7 +16,7 @@ from sqlalchemy import text
 
 from roost.domain.errors import BadSetting, Refused, Unavailable
 from roost.store import open_store, schema
-from roost.store.engine import Mode
+from roost.store.engine import Database, Mode
 from roost.store.store import SqlStore
 
 
@@ -34,6 +35,35 @@ def test_the_code_wants_the_last_migration() -> None:
     config.set_main_option("script_location", "roost.store:migrations")
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_heads() == [schema.SCHEMA]
+
+
+def test_an_older_store_is_brought_up_to_date(empty_url: str) -> None:
+    """What is in it stays; what is new has its default."""
+    old = Database(empty_url, busy_seconds=5)
+    config = Config()
+    config.set_main_option("script_location", "roost.store:migrations")
+    config.set_main_option("path_separator", "os")
+    with old.begin(Mode.WRITE) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in (
+            "INSERT INTO counter VALUES ('revision', 0), ('number', 1)",
+            "INSERT INTO own_value VALUES ('epoch', 'old')",
+            "INSERT INTO cluster VALUES (1, 'example.net', '{\"ttl\": 30}')",
+            "INSERT INTO node VALUES ('ms1', '[\"storage\"]', '[]', true, 1)",
+            "INSERT INTO domain VALUES ('example.com', 'pop.example.com', 0, 'accept', 1)",
+            "INSERT INTO mailbox VALUES (1, 'j@example.com', 'example.com', 'j@a', 'ms1', '{X}y', 0, false)",
+        ):
+            connection.exec_driver_sql(statement)
+    old.engine.dispose()
+    store = open_store(empty_url)
+    with store.write("me") as tx:
+        [mailbox] = tx.mailboxes()
+        assert (mailbox.format, mailbox.home) == ("mdbox", "ms1")
+        assert (tx.cluster().policy.ttl, tx.cluster().policy.hold_seconds) == (30, 5)
+        assert list(tx.new_move_ids(2)) == [1, 2]
+        assert tx.value("epoch") == "old"
+    store.close()
 
 
 def test_two_controllers_that_begin_together(empty_url: str) -> None:

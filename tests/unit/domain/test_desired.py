@@ -35,10 +35,11 @@ def test_no_hash_outside_the_home() -> None:
 
 
 def test_roles_decide_tables() -> None:
-    """A node follows what its roles need; of accounts, its own."""
+    """A node follows what its roles need; of accounts and moves, its own."""
     assert tables_of(node("mx1", Role.MX)) == ((Table.RECIPIENTS, ""),)
     assert tables_of(node("ns1", Role.DNS)) == ((Table.NAMES, ""),)
-    assert tables_of(node("ms1", Role.STORAGE)) == ((Table.ACCOUNTS, "ms1.cluster.test"),)
+    own = [(table, "ms1.cluster.test") for table in (Table.ACCOUNTS, Table.MOVES)]
+    assert list(tables_of(node("ms1", Role.STORAGE))) == own
     assert tables_of(node("log", Role.LOG, Role.CONTROL)) == ()
     assert len(tables_of(node("all", Role.MX, Role.DNS, Role.STORAGE))) == 3
 
