@@ -62,6 +62,29 @@ def test_the_target_fills_up(cluster: Cluster) -> None:
     assert not refusals(events)
 
 
+def test_aborted(cluster: Cluster) -> None:
+    """An administrator changes his mind while it copies: nothing is left of it, and a later move is as any other."""
+    source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
+    user = user_on(cluster, source, "aborted", 20_000)
+    before = account(cluster.client.machine, user)
+    with Traffic(cluster.client.machine, user) as traffic:
+        traffic.everything(f"abort-{user.address.partition('@')[0]}", per_second=5)
+        target.slow(kbit=40_000)
+        [asked] = ask(cluster, [user.address], "--to", target.name)
+        wait(cluster, asked["id"], ["copying"])
+        cluster.roost("move", "abort", str(asked["id"]))
+        view = wait(cluster, asked["id"], ["undone", *GIVEN])
+        target.slow()
+        assert view["state"] == "undone"
+        assert cluster.home_of(user.address) is source
+        assert target.run(["test", "-e", _home_folder(source, user)], check=False).returncode != 0
+        move(cluster, user.address, target)
+        events = traffic.stop()
+    wrong = account_for(cluster, user, before, events)
+    assert not wrong, told(wrong)
+    assert not refusals(events)
+
+
 def test_a_target_without_room_is_refused(cluster: Cluster) -> None:
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
     user = user_on(cluster, source, "noroom", 2000)
