@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy
-from roost.domain.desired import Row, rows_of_alias, rows_of_mailbox, rows_of_node
+from roost.domain.desired import Guest, Place, Row, rows_of_alias, rows_of_mailbox, rows_of_node
 from roost.domain.errors import Refused
+from roost.domain.move import NEXT, Move, State, rows_of_move
 from roost.domain.names import Address
 
 
@@ -20,12 +21,22 @@ class Model:
     domains: dict[str, Domain] = field(default_factory=dict)
     mailboxes: dict[Address, Mailbox] = field(default_factory=dict)
     aliases: dict[Address, Alias] = field(default_factory=dict)
+    moves: dict[Address, Move] = field(default_factory=dict)
+    """The open ones."""
 
     def rows(self) -> list[Row]:
         """Everything that all nodes should have, from scratch."""
         found = [row for node in self.nodes.values() for row in rows_of_node(node, self.domain)]
         for mailbox in self.mailboxes.values():
-            found += rows_of_mailbox(mailbox, self.domains[mailbox.address.domain], self.policy)
+            domain, move, guest = self.domains[mailbox.address.domain], self.moves.get(mailbox.address), None
+            if move:
+                orders = (mailbox.hostname(domain), self.policy.move_bandwidth, self.policy.hold_seconds)
+                found += rows_of_move(move, *orders)
+            if move and move.state is State.SETTLING:
+                guest = Guest(move.source, Place.MOVED, move.format_before)
+            elif move and move.state is not State.ASKED:
+                guest = Guest(move.target, Place.INCOMING, move.format or mailbox.format)
+            found += rows_of_mailbox(mailbox, domain, self.policy, guest)
         return found + [row for alias in self.aliases.values() for row in rows_of_alias(alias)]
 
     def need(self, condition: object) -> None:
@@ -40,11 +51,14 @@ class Model:
         for other in self.mailboxes.values():
             same = (other.label, other.address.domain) == (mailbox.label, mailbox.address.domain)
             self.need(other.address == mailbox.address or not same)
+        if mailbox.address in self.moves:
+            self.need(self.mailboxes[mailbox.address].home == mailbox.home)
         self.mailboxes[mailbox.address] = mailbox
 
     def remove_node(self, name: str) -> None:
         """Remove one on which nobody lives."""
         self.need(name in self.nodes and all(m.home != name for m in self.mailboxes.values()))
+        self.need(all(name not in (move.source, move.target) for move in self.moves.values()))
         del self.nodes[name]
 
     def put_domain(self, domain: Domain) -> None:
@@ -60,8 +74,25 @@ class Model:
 
     def remove_mailbox(self, address: Address) -> None:
         """Remove one that is there."""
-        self.need(address in self.mailboxes)
+        self.need(address in self.mailboxes and address not in self.moves)
         del self.mailboxes[address]
+
+    def ask_move(self, move: Move) -> None:
+        """Begin one."""
+        box = self.mailboxes[move.address]
+        self.need(move.address not in self.moves and move.target in self.nodes and move.target != box.home)
+        self.moves[move.address] = move
+
+    def step_move(self, move: Move) -> None:
+        """Take a step along the table of states, or none."""
+        old, box = self.moves[move.address], self.mailboxes[move.address]
+        self.need(move.state is old.state or move.state in NEXT[old.state])
+        if move.state is State.SETTLING and old.state is not State.SETTLING:
+            move = replace(move, format_before=box.format)
+            self.mailboxes[box.address] = replace(box, home=move.target, format=move.format or box.format)
+        self.moves[move.address] = move
+        if not move.open:
+            del self.moves[move.address]
 
     def remove_alias(self, address: Address) -> None:
         """Remove one that is there."""

@@ -19,6 +19,7 @@ from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed, RoostError, TooMuchChange
 from roost.ports.driver import Batch, Driver, TableStore
 from roost.ports.host import Facts, Host, Services
+from roost.ports.mailstore import Mailstore
 from roost.wire.agent_messages import DriftFinding, DriftReport, TableNews
 
 _log = structlog.get_logger()
@@ -46,6 +47,10 @@ class Node:
         self._tables: dict[Table, tuple[Driver, TableStore]] = {}
         self._paused: dict[Table, float] = {}
         self._seen: dict[Table, int] = {}
+        self._mailstore: Mailstore | None = None
+        self.taken: Callable[[], None] = lambda: None
+        """Called after rows were applied."""
+
         self.settings = disk.settings()
         self.state = disk.state()
         self.health: dict[str, str] = {}
@@ -179,6 +184,7 @@ class Node:
         for table, (owner, _) in list(self._tables.items()):
             if owner is driver:
                 del self._tables[table]
+                self._mailstore = None
                 self.state.loaded = [name for name in self.state.loaded if name != table]
         for path in self._disk.owned(driver.name):
             self._host.remove(path)
@@ -203,6 +209,7 @@ class Node:
                 if not news.more:
                     self._complete(table)
                 self._well(driver)
+                self.taken()
             except RoostError as error:
                 self._paused[table] = time.monotonic() + PAUSE_SECONDS
                 self._ill(driver, error)
@@ -253,6 +260,19 @@ class Node:
             self._seen.clear()
             self.state.epoch = epoch
             self._disk.keep_state(self.state)
+
+    # Moves
+
+    def mailstore(self) -> Mailstore | None:
+        """Return this node's mailboxes for moves; None where it has none or they are not loaded yet."""
+        settings = self.settings
+        if settings is None or Table.MOVES not in self.state.loaded:
+            return None
+        with self._lock:
+            for driver in self._drivers:
+                if self._mailstore is None and driver.roles & set(settings.roles):
+                    self._mailstore = driver.mailstore(settings, self._host)
+        return self._mailstore
 
     # Checks
 

@@ -74,6 +74,9 @@ async def feed(body: FeedRequest, request: Request, name: NodeName) -> Response:
     parts = parts_of(request)
     if parts.followers.note(name, body.positions, body.health, body.checked, parts.clock.now()):
         parts.wakeup.ring()
+        # Perhaps a move waited for just this; the answer below has what follows.
+        if parts.mover.awaits(name) and await run_in_threadpool(parts.mover.tick):
+            parts.wakeup.ring()
     deadline = time.monotonic() + body.wait
     while True:
         noted = parts.wakeup.count

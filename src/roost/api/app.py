@@ -16,13 +16,15 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import roost
-from roost.api import agents, aliases, cluster, domains, mailboxes, nodes, problems
+from roost.api import agents, aliases, cluster, domains, mailboxes, moves, nodes, problems
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.domain.errors import Unavailable
 from roost.wire.resources import NewMailboxes
 
 _PERSIST_SECONDS = 1.0
+_TICK_SECONDS = 1.0
+_RINGS_ITSELF = {"/agent/feed", "/agent/moves"}
 _log = structlog.get_logger()
 
 
@@ -35,7 +37,7 @@ class RingAfterWrites:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; ring as its answer begins."""
-        writes = scope["type"] == "http" and scope["method"] != "GET" and scope["path"] != "/agent/feed"
+        writes = scope["type"] == "http" and scope["method"] != "GET" and scope["path"] not in _RINGS_ITSELF
 
         async def ringing(message: object) -> None:
             if writes and isinstance(message, dict) and message["type"] == "http.response.start":
@@ -64,11 +66,12 @@ def build(parts: Parts) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         parts.wakeup.attach()
-        keeper = asyncio.create_task(_keep_positions(parts))
+        tasks = [asyncio.create_task(_keep_positions(parts)), asyncio.create_task(_move_on(parts))]
         yield
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     app = _Api(
         title="Roost",
@@ -79,8 +82,8 @@ def build(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     app.state.parts = parts
-    for router in (domains.router, mailboxes.router, aliases.router, nodes.router, cluster.router, agents.router):
-        app.include_router(router)
+    for module in (domains, mailboxes, moves, aliases, nodes, cluster, agents):
+        app.include_router(module.router)
     problems.install(app)
     app.add_middleware(RingAfterWrites, wakeup=parts.wakeup)
     return app
@@ -97,3 +100,16 @@ async def _keep_positions(parts: Parts) -> None:
             await run_in_threadpool(parts.store.put_positions, changed)
         except Unavailable as error:
             _log.warning("positions not kept", reason=str(error))
+
+
+async def _move_on(parts: Parts) -> None:
+    """Take every second what has become due in moves. A fault is logged, and does not end it."""
+    while True:
+        await asyncio.sleep(_TICK_SECONDS)
+        try:
+            if await run_in_threadpool(parts.mover.tick):
+                parts.wakeup.ring()
+        except Unavailable as error:
+            _log.warning("moves wait", reason=str(error))
+        except Exception:  # noqa: BLE001 - moves must go on: the next turn may be good
+            _log.exception("moves wait: unexpected error")

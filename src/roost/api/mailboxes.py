@@ -13,13 +13,14 @@ from roost.api.identity import actor_of
 from roost.api.parts import parts_of
 from roost.control import domains, mailboxes
 from roost.domain.cluster import Cluster, Mailbox
+from roost.domain.move import Move, State
 from roost.wire.resources import MailboxChange, MailboxView, NewMailbox, NewMailboxes, Written
 
 router = APIRouter(prefix="/v1/mailboxes", tags=["mailboxes"])
 Actor = Annotated[str, Depends(actor_of)]
 
 
-def _view(cluster: Cluster, mailbox: Mailbox) -> MailboxView:
+def _view(cluster: Cluster, mailbox: Mailbox, move: Move | None) -> MailboxView:
     domain = domains.find(cluster, mailbox.address.domain)
     return MailboxView(
         address=str(mailbox.address),
@@ -29,11 +30,13 @@ def _view(cluster: Cluster, mailbox: Mailbox) -> MailboxView:
         quota=mailbox.quota or domain.quota,
         suspended=mailbox.suspended,
         number=mailbox.number,
+        format=mailbox.format,
+        moving_to=move.target if move and move.state is not State.SETTLING else "",
     )
 
 
 def _wanted(body: NewMailbox) -> mailboxes.Wanted:
-    return mailboxes.Wanted(body.address, body.password, body.password_hash, body.home, body.quota)
+    return mailboxes.Wanted(body.address, body.password, body.password_hash, body.home, body.quota, body.format or "")
 
 
 @router.get("")
@@ -50,7 +53,9 @@ def list_mailboxes(
     del actor
     with parts_of(request).store.read() as view:
         cluster = view.cluster()
-        return [_view(cluster, m) for m in view.mailboxes(domain=domain, home=home, after=after, limit=limit)]
+        found = view.mailboxes(domain=domain, home=home, after=after, limit=limit)
+        moves = view.open_moves(mailbox.number for mailbox in found)
+        return [_view(cluster, mailbox, moves.get(mailbox.number)) for mailbox in found]
 
 
 @router.get("/{address}")
@@ -58,7 +63,8 @@ def show(address: str, request: Request, actor: Actor) -> MailboxView:
     """One mailbox."""
     del actor
     with parts_of(request).store.read() as view:
-        return _view(view.cluster(), mailboxes.find(view, address))
+        found = mailboxes.find(view, address)
+        return _view(view.cluster(), found, view.open_moves([found.number]).get(found.number))
 
 
 @router.post("")

@@ -11,6 +11,7 @@ from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority
 from roost.control.feed import Feed
 from roost.control.followers import Followers
+from roost.control.mover import Mover
 from roost.ports.clock import Clock
 from roost.ports.store import Backups, Store
 
@@ -26,6 +27,7 @@ class Parts:
     feed: Feed
     followers: Followers
     wakeup: Wakeup
+    mover: Mover
 
 
 def parts_of(request: Request) -> Parts:

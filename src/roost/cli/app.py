@@ -30,6 +30,7 @@ INTERRUPTED = 130
 _NOUNS = {
     "domain": "Mail domains, and the records that the world's DNS should have for them.",
     "user": "Mailboxes: one for each user, at home on one storage node.",
+    "move": "Mailboxes on their way to another home; 'roost user move' begins one.",
     "alias": "Addresses that lead to one or more others.",
     "node": "The machines of the cluster and what they do.",
     "policy": "Settings of the whole cluster.",

@@ -45,6 +45,19 @@ class BulkWriting(Writing):
     """Seconds to wait for the nodes."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class MoveWriting(Writing):
+    """The same for commands that begin moves."""
+
+    no_wait: bool = False
+    """Return when the moves are asked for, without waiting for them."""
+
+    timeout: Annotated[float, Parameter(name="--timeout")] = 86400.0
+    """Seconds to wait for the moves."""
+
+
 COMMON = Common()
 WRITING = Writing()
 BULK_WRITING = BulkWriting()
+MOVE_WRITING = MoveWriting()

@@ -38,6 +38,19 @@ class Bar(Protocol):
     def set(self, done: float, total: float) -> None: ...
 
 
+class Screen(Protocol):
+    """Lines that are drawn anew in their place."""
+
+    def show(self, lines: Sequence[str]) -> None: ...
+
+
+class _NoScreen:
+    """Stands in where nobody watches."""
+
+    def show(self, lines: Sequence[str]) -> None:
+        pass
+
+
 class _NoBar:
     """Stands in where nobody watches."""
 
@@ -100,6 +113,17 @@ class Output:
 
         with progress.bar(label, total, bytes=bytes) as bar:
             yield bar
+
+    @contextmanager
+    def screen(self) -> Iterator[Screen]:
+        """Show lines on standard error that are drawn anew, while the block runs, where that is a terminal."""
+        if self.json or not sys.stderr.isatty():
+            yield _NoScreen()
+            return
+        from roost.cli import progress  # noqa: PLC0415 (as above)
+
+        with progress.screen() as lines:
+            yield lines
 
 
 def columns_of(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -39,9 +39,16 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       message_size        largest message that is taken
       over_quota          mail for a full mailbox: defer or refuse
       forwarders          IP addresses of resolvers, with commas between them
-      keep_days           days that the mail of a removed mailbox stays
+      keep_days           days that the mail of a removed or moved mailbox stays
       login_processes     performance or security
       notify_secondaries  IP addresses of foreign DNS servers, with commas
+      mailbox_format      format of new mailboxes: mdbox, sdbox or maildir
+      hold_seconds        longest time for which a move may close a mailbox
+      moves               most moves under way
+      moves_per_node      most moves under way that one node has a part in
+      moves_per_pair      most moves under way from one node to another
+      move_bandwidth      bytes a second for each move; 0 for no limit
+      move_hours          hours, UTC, in which moves begin: 22-6; '' for any
 
     For example:
       roost policy set ttl 30
@@ -69,14 +76,14 @@ def _value(name: str, text: str) -> int | str | list[str]:
             f"The policy has no setting {name!r}.", field=name, remedy=f"The settings are: {', '.join(known)}."
         )
     kind = known[name].annotation
-    if kind is int and name == "message_size":
+    if kind is int and name in ("message_size", "move_bandwidth"):
         return size(text, field=name)
     if kind is int:
         if not (text.isascii() and text.isdigit() and len(text) < 20):
             raise BadSetting(f"{name} must be a whole number, not {text!r}.", field=name)
         return int(text)
     if kind is str:
-        return text
+        return text.strip()
     return [part.strip() for part in text.split(",") if part.strip()]
 
 

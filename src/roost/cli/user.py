@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from cyclopts import App
 
-from roost.cli import user_access
+from roost.cli import user_access, user_move
 from roost.cli.ask import HashFile, new_password, sure
 from roost.cli.options import COMMON, WRITING, Common, Writing
 from roost.cli.pages import PAGE, take
@@ -25,6 +27,7 @@ def add(
     *,
     home: str | None = None,
     quota: str = "0",
+    format: Literal["", "mdbox", "sdbox", "maildir"] = "",
     password_stdin: bool = False,
     password_hash: HashFile = None,
     options: Writing = WRITING,
@@ -50,6 +53,8 @@ def add(
         The storage node that holds the mailbox; chosen by the controller where not given.
     quota
         Its space: 2G, 500M or bytes; 0 for the domain's default.
+    format
+        Format in which Dovecot keeps it; as the policy says where not given.
     password_stdin
         Read the password from standard input (one line).
     password_hash
@@ -58,7 +63,9 @@ def add(
     own, node = str(Address.parse_own(address)), host_name(home, field="home") if home else None
     space = size(quota)
     password, hashed = new_password(from_stdin=password_stdin, hash_file=password_hash)
-    new = NewMailbox(address=own, password=password, password_hash=hashed, home=node, quota=space)
+    new = NewMailbox(
+        address=own, password=password, password_hash=hashed, home=node, quota=space, format=format or None
+    )
     settle(session, options, session.client().add_mailbox(new, dry_run=options.dry_run))
 
 
@@ -131,8 +138,10 @@ def show(address: str, /, *, options: Common = COMMON, session: Use) -> None:
             ("Hostname", found.hostname),
             ("Mail leads to", found.target),
             ("Home", found.home),
+            *([("Moving to", found.moving_to)] if found.moving_to else []),
             ("Quota", _quota(found)),
             ("State", "suspended" if found.suspended else "active"),
+            ("Format", found.format),
             ("Number", found.number),
         ]
     )
@@ -186,4 +195,5 @@ def _quota(mailbox: MailboxView) -> str:
 app.command(user_access.password)
 app.command(user_access.suspend)
 app.command(user_access.resume)
+app.command(user_move.move)
 app.command(import_, name="import")

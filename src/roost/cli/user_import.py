@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from roost.cli.mailbox_csv import Reading, read_mailboxes
 from roost.cli.options import BULK_WRITING, BulkWriting
@@ -18,7 +19,14 @@ from roost.wire.resources import NewMailboxes, Written
 _SHOWN = 20
 
 
-def import_(file: str, /, *, options: BulkWriting = BULK_WRITING, session: Use) -> None:
+def import_(
+    file: str,
+    /,
+    *,
+    format: Literal["", "mdbox", "sdbox", "maildir"] = "",
+    options: BulkWriting = BULK_WRITING,
+    session: Use,
+) -> None:
     """Add many mailboxes from a CSV file: all of them or none.
 
     The first line names the columns, in any order: address, password_hash or
@@ -40,11 +48,16 @@ def import_(file: str, /, *, options: BulkWriting = BULK_WRITING, session: Use) 
     ----------
     file
         CSV file in UTF-8.
+    format
+        Format in which Dovecot keeps them; as the policy says where not given.
     """
     out = session.out(options)
     reading = _read(out, file)
     if reading.findings:
         raise _refusal(out, file, reading.findings)
+    if format:
+        for mailbox in reading.mailboxes:
+            mailbox.format = format
     new = NewMailboxes(mailboxes=reading.mailboxes)
     try:
         written = _send(session, out, new, dry_run=options.dry_run)

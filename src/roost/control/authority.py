@@ -13,12 +13,14 @@ a certificate of a removed node is refused there, so no revocation list is neede
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -72,6 +74,18 @@ class Authority:
     def sign_service(self, request_pem: str, names: Sequence[str], now: datetime, days: int = NODE_DAYS) -> str:
         """Return a daemon's certificate for the key in the request, with the names given (the first is its own)."""
         return self._sign(_public_key(request_pem), names, ExtendedKeyUsageOID.SERVER_AUTH, now, days)
+
+    def sign_text(self, text: str) -> str:
+        """Return a signature of a text in UTF-8: ECDSA with SHA-256, DER, in base64."""
+        return base64.b64encode(self._key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))).decode()
+
+    def verify(self, text: str, signature: str) -> bool:
+        """Say whether a signature is this CA's, of this text."""
+        try:
+            self._key.public_key().verify(base64.b64decode(signature), text.encode(), ec.ECDSA(hashes.SHA256()))
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
     def _sign(
         self,

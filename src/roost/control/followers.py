@@ -76,6 +76,12 @@ class Followers:
             seen = self._seen.get(node, Seen())
             return Seen(dict(seen.positions), dict(seen.moved), dict(seen.health), seen.checked, seen.at)
 
+    def everybody(self) -> dict[str, Seen]:
+        """Return a copy of what is known of every node that was ever heard."""
+        with self._lock:
+            names = list(self._seen)
+        return {name: self.seen(name) for name in names}
+
     def forget(self, node: str) -> None:
         """A node was removed, or joins anew."""
         with self._lock:

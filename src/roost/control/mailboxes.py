@@ -10,7 +10,7 @@ from itertools import islice
 from roost.control import domains, passwords
 from roost.control.placing import Placer
 from roost.control.writing import Done, writing
-from roost.domain.cluster import Cluster, Mailbox
+from roost.domain.cluster import FORMATS, Cluster, Mailbox
 from roost.domain.errors import (
     AlreadyExists,
     BadImport,
@@ -25,6 +25,7 @@ from roost.ports.store import Reader, Store, Writer
 
 _CHUNK = 2000  # mailboxes that are made and written at a time
 _FINDINGS_MAX = 100
+_FORMATS = f"The formats are: {', '.join(FORMATS)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Wanted:
     password_hash: str | None = field(default=None, repr=False)
     home: str | None = None
     quota: int = 0
+    format: str = ""
+    """One of ``FORMATS``; '' as the policy says."""
 
 
 def find(view: Reader, address: str) -> Mailbox:
@@ -116,6 +119,8 @@ def _made(
                     domains.find(cluster, address.domain, field="address")
                 if want.quota < 0:
                     raise BadSetting("A quota cannot be negative.", field="quota")
+                if want.format and want.format not in FORMATS:
+                    raise BadSetting(f"There is no format {want.format!r}.", field="format", remedy=_FORMATS)
                 if address in seen:
                     raise AlreadyExists(f"{address} occurs twice.", field="address")
                 seen.add(address)
@@ -134,7 +139,8 @@ def _made(
             except RoostError as error:
                 _collect(findings, index, error)
                 continue
-            made.append(Mailbox(next(numbers), address, label, home, hashed, want.quota))
+            kept = want.format or cluster.policy.mailbox_format
+            made.append(Mailbox(next(numbers), address, label, home, hashed, want.quota, format=kept))
         yield made
 
 

@@ -11,6 +11,7 @@ from roost.control import passwords
 from roost.control.writing import Done, writing
 from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.errors import AlreadyExists, BadName, NotAuthenticated, NotFound, StillInUse
+from roost.domain.move import OPEN
 from roost.domain.names import host_name, lies_in
 from roost.ports.store import JoinToken, Store, Writer
 
@@ -79,6 +80,7 @@ def change(
         _refuse_shared(cluster, new)
         if Role.STORAGE in old.roles - new.roles:
             _refuse_home(tx, new.name)
+            _refuse_moves(tx, new.name)
         if Role.CONTROL in old.roles - new.roles:
             raise StillInUse(f"{new.name} is the controller's own node.", field="roles")
         said = []
@@ -102,6 +104,16 @@ def _refuse_home(tx: Writer, name: str) -> None:
     if count:
         raise StillInUse(
             f"{name} is the home of {count} mailboxes.", field="node", remedy="Move them to other homes first."
+        )
+
+
+def _refuse_moves(tx: Writer, name: str) -> None:
+    count = sum(count for pair, count in tx.count_moves(OPEN).items() if name in pair)
+    if count:
+        raise StillInUse(
+            f"{name} has a part in {count} moves that are not over.",
+            field="node",
+            remedy="Wait until they are done, or abort them: see 'roost move list'.",
         )
 
 
@@ -143,6 +155,7 @@ def remove(store: Store, actor: str, name: str, *, dry_run: bool = False) -> Don
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         node = find(tx.cluster(), name)
         _refuse_home(tx, node.name)
+        _refuse_moves(tx, node.name)
         if Role.CONTROL in node.roles:
             raise StillInUse(f"{node.name} is the controller's own node.", field="node")
         done.add(tx.remove_node(node.name), f"Node {node.name} removed.")

@@ -17,8 +17,11 @@ class Placer:
         self._heap = [(homes.get(name, 0), name) for name in joined]
         heapq.heapify(self._heap)
 
-    def place(self, wanted: str | None) -> str:
-        """Return the home: the one that is wanted where it is a storage node, else the emptiest that has joined."""
+    def place(self, wanted: str | None, *, but: str = "") -> str:
+        """Return the home: the one that is wanted where it is a storage node, else the emptiest that has joined.
+
+        ``but`` is a node that is not taken, '' for none.
+        """
         if wanted:
             if wanted not in self._names:
                 raise NotFound(
@@ -33,6 +36,11 @@ class Placer:
                 field="home",
                 remedy="Add one with 'roost node add' and run 'roost join' on it.",
             )
-        count, name = self._heap[0]
-        heapq.heapreplace(self._heap, (count + 1, name))
-        return name
+        count, name = heapq.heappop(self._heap)
+        if name != but:
+            heapq.heappush(self._heap, (count + 1, name))
+            return name
+        try:
+            return self.place(None)
+        finally:
+            heapq.heappush(self._heap, (count, name))

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 
+from roost.control.move_limits import hours
 from roost.control.writing import Done, writing
 from roost.domain.cluster import Policy
 from roost.domain.errors import BadSetting
@@ -22,6 +23,8 @@ def change(store: Store, actor: str, wanted: Mapping[str, object], *, dry_run: b
             raise BadSetting(
                 f"There is no setting {name!r}.", field=name, remedy=f"The settings are: {', '.join(sorted(known))}."
             )
+    if "move_hours" in wanted:
+        hours(str(wanted["move_hours"]))
     checked = {name: _addresses(name, value) if name in _LISTS else value for name, value in wanted.items()}
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()

@@ -20,6 +20,7 @@
     │   └── Forbidden         known, but not for this
     └── Unavailable           temporary: trying again later can help
         ├── ControllerAway    the controller does not answer
+        ├── NodeAway          another node does not answer
         ├── StoreBusy         the store is locked or away
         └── DaemonFailed      a daemon or a command on a node did not do what was asked
 
@@ -176,6 +177,12 @@ class ControllerAway(Unavailable):
     """The controller could not be reached or did not answer in time."""
 
     code = "controller-away"
+
+
+class NodeAway(Unavailable):
+    """Another node could not be reached or did not answer in time."""
+
+    code = "node-away"
 
 
 class StoreBusy(Unavailable):

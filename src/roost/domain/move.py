@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from roost.domain.desired import Row, Table, Value
+from roost.domain.desired import Guest, Place, Row, Table, Value
 from roost.domain.names import Address
 
 
@@ -58,7 +58,8 @@ class State(StrEnum):
 NEXT: dict[State, frozenset[State]] = {
     State.ASKED: frozenset({State.PREPARING, State.UNDONE}),
     State.PREPARING: frozenset({State.COPYING, State.UNDOING}),
-    State.COPYING: frozenset({State.HOLDING, State.UNDOING}),
+    # A restored controller may have lost the hand-over that the source has done since.
+    State.COPYING: frozenset({State.HOLDING, State.SETTLING, State.UNDOING}),
     State.HOLDING: frozenset({State.COPYING, State.SETTLING, State.UNDOING}),
     # The source may have given the mailbox away before it was told to drop.
     State.UNDOING: frozenset({State.UNDONE, State.SETTLING}),
@@ -159,11 +160,22 @@ class Move:
     revision: int = 0
     progress: str = ""
     certificate: str = ""
+    format_before: str = ""
+    """Format of the copy that stays on the source; known from the hand-over on."""
 
     @property
     def open(self) -> bool:
         """Say whether it is not over."""
         return self.state in OPEN
+
+
+def guest_of(move: Move, format: str) -> Guest | None:
+    """Return which other node has the mailbox's account; ``format`` is what the mailbox has now."""
+    if move.state in UNDER_WAY:
+        return Guest(move.target, Place.INCOMING, move.format or format)
+    if move.state is State.SETTLING:
+        return Guest(move.source, Place.MOVED, move.format_before or format)
+    return None
 
 
 _WANTED = {

@@ -9,20 +9,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from roost.domain.errors import DaemonFailed
 from roost.ports.host import File, Ran
 
 
 class FakeHost:
-    """A ``Host`` in memory. ``answers`` maps a command line (joined by spaces) or its first word to a result."""
+    """A ``Host`` in memory. ``answers`` maps a command line (joined by spaces) or its first word to a result.
+
+    ``replies`` maps the path of a socket to what the daemon there says; with none nobody listens.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, File] = {}
         self.folders: dict[str, tuple[int, str]] = {}
         self.commands: list[tuple[str, ...]] = []
         self.answers: dict[str, Ran] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.replies: dict[str, bytes] = {}
 
     def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True, seconds: float = 60.0) -> Ran:
         """Remember the command; answer what was registered, else success with no words."""
@@ -44,6 +49,15 @@ class FakeHost:
     def remove(self, path: str) -> None:
         """Forget the file."""
         self.files.pop(path, None)
+
+    def ask(self, socket: str, said: str, answered: Callable[[bytearray], bool], *, seconds: float = 10.0) -> bytes:
+        """Remember what was said; answer what ``replies`` has for the socket, if that is an answer."""
+        del seconds
+        self.asked.append((socket, said))
+        reply = self.replies.get(socket)
+        if reply is None or not answered(bytearray(reply)):
+            raise DaemonFailed(f"{socket} cannot be asked.")
+        return reply
 
     def make_folder(self, path: str, mode: int = 0o755, owner: str = "root:root") -> None:
         """Remember the folder."""

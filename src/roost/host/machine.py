@@ -10,22 +10,19 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import socket as sockets
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
-from roost.ports.host import File, Ran
+from roost.host.command import ENVIRONMENT, Command
+from roost.ports.host import File, Ran, Running
 
-# Daemons' tools must speak English whatever the administrator's locale is: their words go into reports.
-_ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LC_ALL": "C.UTF-8",
-    "DEBIAN_FRONTEND": "noninteractive",
-}
 _WORDS_MAX = 2000
+_CHUNK = 1 << 18
 
 
 class Machine:
@@ -42,7 +39,7 @@ class Machine:
                 errors="replace",
                 timeout=seconds,
                 check=False,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
             )
         except subprocess.TimeoutExpired as error:
             raise DaemonFailed(f"'{argv[0]}' did not end within {seconds:.0f} s.") from error
@@ -53,6 +50,10 @@ class Machine:
             words = (ran.err.strip() or ran.out.strip())[-_WORDS_MAX:]
             raise DaemonFailed(f"'{' '.join(argv[:3])}' ended with {ran.code}: {words}")
         return ran
+
+    def start(self, argv: Sequence[str]) -> Running:
+        """Start a command; see the port."""
+        return Command(argv)
 
     def read(self, path: str) -> File | None:
         """Return a file as it is; a symbolic link counts as none, since ours are plain files."""
@@ -95,6 +96,23 @@ class Machine:
             Path(path).unlink(missing_ok=True)
         except OSError as error:
             raise DaemonFailed(f"{path} cannot be removed: {error.strerror}.") from error
+
+    def ask(self, socket: str, said: str, answered: Callable[[bytearray], bool], *, seconds: float = 10.0) -> bytes:
+        """Talk to a daemon at its UNIX socket; see the port."""
+        found = bytearray()
+        try:
+            with sockets.socket(sockets.AF_UNIX) as line:
+                line.settimeout(seconds)
+                line.connect(socket)
+                line.sendall(said.encode())
+                while not answered(found):
+                    more = line.recv(_CHUNK)
+                    if not more:
+                        raise DaemonFailed(f"{socket} hung up after {bytes(found[-200:])!r}.")
+                    found += more
+        except OSError as error:
+            raise DaemonFailed(f"{socket} cannot be asked: {error.strerror or error}.") from error
+        return bytes(found)
 
     def make_folder(self, path: str, mode: int = 0o755, owner: str = "root:root") -> None:
         """Make a folder or correct the one that is there; see the port."""

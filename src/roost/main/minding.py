@@ -8,6 +8,7 @@ import signal
 from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
 from roost.agent.disk import Disk
 from roost.agent.loop import Agent
+from roost.agent.moving.mover import Mover
 from roost.agent.node import Node
 from roost.domain.errors import RoostError
 from roost.host import facts
@@ -35,7 +36,13 @@ def mind(settings: AgentSettings) -> None:
         return ControllerClient(settings.controller, authority.content, IDENTITY_CERTIFICATE, IDENTITY_KEY)
 
     node = Node(drivers(clock), host, Systemd(host), Disk(host), lambda: facts.gather(host))
+    mover = Mover(host, node.mailstore, connect)
+    node.taken = mover.nudge
     agent = Agent(node, host, clock, connect)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    agent.run()
+    mover.start()
+    try:
+        agent.run()
+    finally:
+        mover.stop()

@@ -22,6 +22,7 @@ from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority, key_to_pem
 from roost.control.feed import Feed
 from roost.control.followers import Followers
+from roost.control.mover import Mover
 from roost.domain.errors import BadSetting
 from roost.host import notify
 from roost.host.clock import WallClock
@@ -57,7 +58,8 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
     with store.read() as view:
         followers = Followers(view.positions())
     backups = open_backups(settings.store, store, aside=state)
-    parts = Parts(store, backups, clock, authority, Feed(store, FEED_ROWS), followers, Wakeup())
+    mover = Mover(store, followers, clock, authority)
+    parts = Parts(store, backups, clock, authority, Feed(store, FEED_ROWS), followers, Wakeup(), mover)
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)
     config = uvicorn.Config(

@@ -14,6 +14,7 @@ from typing import Protocol
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings, Table, Value
 from roost.ports.host import Facts, File, Host, Services
+from roost.ports.mailstore import Mailstore
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,12 @@ class Driver(Protocol):
 
     def tables(self, settings: NodeSettings, host: Host) -> tuple[TableStore, ...]:
         """Return the large tables of this daemon, opened; empty for most drivers."""
+
+    def mailstore(self, settings: NodeSettings, host: Host) -> Mailstore | None:
+        """Return this node's mailboxes, for moves; None for a daemon that has none.
+
+        Called when the agent begins: what a killed one has left half-way is put right. Raises ``DaemonFailed``.
+        """
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Do what must be done every few seconds; returns soon. Most drivers have nothing to do."""

@@ -6,7 +6,7 @@ the command's own words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,11 +31,30 @@ class File:
     owner: str = "root:root"
 
 
+class Running(Protocol):
+    """A command that runs, with pipes to its standard input and from its standard output and error.
+
+    Whoever started it owns the two file descriptors and closes them.
+    """
+
+    stdin: int
+    stdout: int
+
+    def wait(self, seconds: float) -> tuple[int, str]:
+        """Wait for its end; returns its status and what it said on standard error. Raises ``DaemonFailed``."""
+
+    def kill(self) -> None:
+        """End it at once; no error where it has ended."""
+
+
 class Host(Protocol):
     """What Roost may do to the machine that it runs on."""
 
     def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True, seconds: float = 60.0) -> Ran:
         """Run a command; raises ``DaemonFailed`` on a time-out, and on a status other than 0 if ``check``."""
+
+    def start(self, argv: Sequence[str]) -> Running:
+        """Start a command and return at once; raises ``DaemonFailed`` where it cannot be."""
 
     def read(self, path: str) -> File | None:
         """Return a text file as it is on disk, or None where there is none."""
@@ -45,6 +64,13 @@ class Host(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file; no error where there is none."""
+
+    def ask(self, socket: str, said: str, answered: Callable[[bytearray], bool], *, seconds: float = 10.0) -> bytes:
+        """Say something to a daemon at its UNIX socket and return what it says until ``answered`` holds.
+
+        ``answered`` is given all that has come so far. Raises ``DaemonFailed`` where nobody listens, the daemon
+        hangs up before, or is silent for so many seconds.
+        """
 
     def make_folder(self, path: str, mode: int = 0o755, owner: str = "root:root") -> None:
         """Make a folder, or set the mode and owner of the one that is there."""

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy
 from roost.domain.desired import Table, Value
+from roost.domain.move import Move, State
 from roost.domain.names import Address
 
 SETTINGS = "settings"
@@ -110,6 +111,16 @@ class Report:
     body: str
 
 
+@dataclass(frozen=True)
+class Step:
+    """One change of a move: what it was when it was looked at (None for a new one), what it is to be, and the verb
+    for the audit log."""
+
+    old: Move | None
+    new: Move
+    verb: str
+
+
 class Reader(Protocol):
     """A view of the store at one revision."""
 
@@ -128,6 +139,29 @@ class Reader(Protocol):
 
     def existing(self, addresses: Iterable[Address]) -> set[Address]:
         """Return those of the addresses that a mailbox or an alias has."""
+
+    def move(self, id: int) -> Move | None: ...
+    def moves(
+        self,
+        *,
+        states: Iterable[State] = (),
+        address: str = "",
+        parent: str = "",
+        pair: tuple[str, str] | None = None,
+        paused: bool | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Move]:
+        """Return moves sorted by id, those after ``after``; nothing for a filter means any.
+
+        ``pair`` is source and target. Certificates are large: ``move`` has them, lists do not.
+        """
+
+    def open_moves(self, numbers: Iterable[int]) -> dict[int, Move]:
+        """Return the open moves of these mailboxes, by their numbers; without certificates."""
+
+    def count_moves(self, states: Iterable[State], *, paused: bool | None = None) -> dict[tuple[str, str], int]:
+        """Return how many moves are in these states, for each source and target that has any."""
 
     def alias(self, address: Address) -> Alias | None: ...
     def aliases(self, *, domain: str = "", after: str = "", limit: int = 100) -> list[Alias]: ...
@@ -170,6 +204,18 @@ class Writer(Reader, Protocol):
         """Add or change mailboxes, one revision each; returns the last. Fast for a hundred thousand at once."""
 
     def remove_mailbox(self, address: Address) -> int: ...
+    def new_move_ids(self, count: int) -> range:
+        """Return ids for new moves that were never given before."""
+
+    def put_moves(self, steps: Sequence[Step]) -> int:
+        """Change moves, one revision each, with all rows that follow; returns the last.
+
+        A step into ``settling`` also gives the mailbox its new home and format. ``revision`` of the moves is set
+        here, and a certificate stays once it is there. Raises ``StoreBusy`` where a move is not as the step says
+        that it was, ``Refused`` where one state may not follow the other, ``AlreadyExists`` where the mailbox has
+        another open move.
+        """
+
     def put_alias(self, alias: Alias, verb: str) -> int: ...
     def remove_alias(self, address: Address) -> int: ...
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, literal, select
 from sqlalchemy.sql.schema import Column
 
 from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
 from roost.domain.desired import BUCKETS, Table, Value
+from roost.domain.move import Move, State
 from roost.domain.names import Address
 from roost.ports.store import SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
 from roost.store import audit, records, schema
@@ -24,6 +25,9 @@ from roost.store.rows import feed_id
 T = TypeVar("T")
 CHUNK = 2_000
 """How many things are asked for, or written, in one statement."""
+
+_BRIEF = [c if c.name != "certificate" else literal("").label(c.name) for c in schema.move.columns]
+"""The columns of a move in a list."""
 
 
 def chunks(things: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -111,6 +115,56 @@ class SqlReader:
             for column in (schema.mailbox.c.address, schema.alias.c.address):
                 found.update(row["address"] for row in self._among(column, chunk))
         return set(map(records.address_of, found))
+
+    def move(self, id: int) -> Move | None:
+        """Return a move."""
+        row = self._one(select(schema.move).where(schema.move.c.id == id))
+        return None if row is None else records.move_of(row)
+
+    def moves(
+        self,
+        *,
+        states: Iterable[State] = (),
+        address: str = "",
+        parent: str = "",
+        pair: tuple[str, str] | None = None,
+        paused: bool | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[Move]:
+        """Return moves sorted by id, those after ``after``; without their certificates."""
+        move = schema.move
+        statement = select(*_BRIEF).where(move.c.id > after)
+        if wanted := sorted(map(str, states)):
+            statement = statement.where(move.c.state.in_(wanted))
+        if address:
+            statement = statement.where(move.c.address == address)
+        if parent:
+            statement = statement.where(move.c.parent == parent)
+        if pair:
+            statement = statement.where(move.c.source == pair[0], move.c.target == pair[1])
+        if paused is not None:
+            statement = statement.where(move.c.paused == paused)
+        return list(map(records.move_of, self._all(statement.order_by(move.c.id).limit(limit))))
+
+    def open_moves(self, numbers: Iterable[int]) -> dict[int, Move]:
+        """Return the open moves of these mailboxes, by their numbers; without certificates."""
+        found = {}
+        for chunk in chunks(numbers):
+            statement = select(*_BRIEF).where(schema.move.c.number.in_(chunk), schema.MOVE_IS_OPEN)
+            found.update({row["number"]: records.move_of(row) for row in self._all(statement)})
+        return found
+
+    def count_moves(self, states: Iterable[State], *, paused: bool | None = None) -> dict[tuple[str, str], int]:
+        """Return how many moves are in these states, for each source and target that has any."""
+        move = schema.move
+        statement = select(move.c.source, move.c.target, func.count()).where(
+            move.c.state.in_(sorted(map(str, states)))
+        )
+        if paused is not None:
+            statement = statement.where(move.c.paused == paused)
+        found = self._connection.execute(statement.group_by(move.c.source, move.c.target))
+        return {(source, target): int(count) for source, target, count in found}
 
     def alias(self, address: Address) -> Alias | None:
         """Return the alias of an address."""

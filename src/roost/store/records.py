@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy, Role, Suspended
+from roost.domain.move import Move, State
 from roost.domain.names import Address
 from roost.ports.store import JoinToken, Key, Position, Report
 
@@ -86,6 +87,7 @@ def mailbox_columns(mailbox: Mailbox) -> dict[str, Any]:
         "password": mailbox.password,
         "quota": mailbox.quota,
         "suspended": mailbox.suspended,
+        "format": mailbox.format,
     }
 
 
@@ -99,7 +101,29 @@ def mailbox_of(row: Columns) -> Mailbox:
         row["password"],
         row["quota"],
         bool(row["suspended"]),
+        row["format"],
     )
+
+
+def move_columns(move: Move) -> dict[str, Any]:
+    """Return a move's columns."""
+    return {
+        **vars(move),
+        "address": str(move.address),
+        "state": str(move.state),
+        "asked": instant(move.asked),
+        "changed": instant(move.changed),
+    }
+
+
+def move_of(row: Columns) -> Move:
+    """Return a move from its columns."""
+    values = dict(row)
+    for name in ("deep", "paused", "aborting"):
+        values[name] = bool(values[name])
+    for name in ("asked", "changed"):
+        values[name] = datetime.fromisoformat(values[name])
+    return Move(**values | {"address": address_of(row["address"]), "state": State(row["state"])})
 
 
 def alias_columns(alias: Alias) -> dict[str, Any]:

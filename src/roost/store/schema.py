@@ -1,7 +1,7 @@
 """The tables of the store, alike on SQLite and PostgreSQL.
 
 =============  =========================================================================================
-counter        ``revision``: the last revision; ``number``: the last mailbox number that was given
+counter        the last that was given: ``revision``, ``number`` (of a mailbox), ``move`` (its id)
 event          one row for each revision: the audit log, and the concerns of the change feed
 cluster        one row: the cluster's own domain and the policy (JSON)
 node, domain   as in ``roost.domain.cluster``; ``mailboxes`` counts those that live there, so that no
@@ -9,6 +9,8 @@ node, domain   as in ``roost.domain.cluster``; ``mailboxes`` counts those that l
 mailbox        one row each; sorted by address within the cluster, a domain and a home. ``place`` is
                ``LABEL@DOMAIN``, in one column, because PostgreSQL, where it knows little of a table that
                grows, would rather read a whole domain than ask an index of two columns
+move           one row for each move that was ever asked for; a mailbox has at most one that is open, which
+               the index ``uq_move_open`` sees to
 alias          one row each; ``targets`` is JSON
 alias_target   which aliases lead to an address, its subaddress taken off: to ask backwards
 feed           one row for each (table, scope): a small id, and the revision of its last change
@@ -40,7 +42,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The alembic revision that this code needs; a test compares it with the migrations' head."""
 
 METADATA = MetaData(
@@ -116,10 +118,46 @@ mailbox = Table(
     Column("password", TEXT, nullable=False),
     Column("quota", NUMBER, nullable=False),
     Column("suspended", Boolean, nullable=False),
+    Column("format", TEXT, nullable=False, server_default="mdbox"),
     Index("uq_mailbox_address", "address", unique=True),
     Index("uq_mailbox_place", "place", unique=True),
     Index("ix_mailbox_domain_address", "domain", "address"),
     Index("ix_mailbox_home_address", "home", "address"),
+)
+
+MOVE_IS_OPEN = text("state NOT IN ('done', 'undone')")
+"""What makes a move an open one, in the words of the index ``uq_move_open``, so that it is used."""
+
+move = Table(
+    "move",
+    METADATA,
+    Column("id", NUMBER, primary_key=True, autoincrement=False),
+    Column("number", NUMBER, nullable=False),
+    Column("address", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("target", TEXT, nullable=False),
+    Column("state", TEXT, nullable=False),
+    Column("asked", TEXT, nullable=False),
+    Column("changed", TEXT, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("format", TEXT, nullable=False),
+    Column("format_before", TEXT, nullable=False),
+    Column("deep", Boolean, nullable=False),
+    Column("back_of", NUMBER, nullable=False),
+    Column("parent", TEXT, nullable=False),
+    Column("reason", TEXT, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("aborting", Boolean, nullable=False),
+    Column("attempts", NUMBER, nullable=False),
+    Column("revision", NUMBER, nullable=False),
+    Column("progress", TEXT, nullable=False),
+    Column("certificate", TEXT, nullable=False),
+    Index("uq_move_open", "number", unique=True, sqlite_where=MOVE_IS_OPEN, postgresql_where=MOVE_IS_OPEN),
+    Index("ix_move_state_id", "state", "id"),
+    # To begin moves: which pairs of nodes wait, and the first of each.
+    Index("ix_move_state_source_target_paused_id", "state", "source", "target", "paused", "id"),
+    Index("ix_move_parent_id", "parent", "id"),
+    Index("ix_move_address_id", "address", "id"),
 )
 
 alias = Table(

@@ -19,13 +19,16 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy
-from roost.domain.desired import rows_of_alias, rows_of_mailbox, rows_of_node
+from roost.domain.desired import rows_of_alias, rows_of_node
 from roost.domain.errors import AlreadyExists, NotFound, StillInUse
+from roost.domain.move import OPEN, Move
 from roost.domain.names import Address
+from roost.ports.store import Step
 from roost.store import records, schema
 from roost.store.audit import Log
 from roost.store.engine import translated, upsert
 from roost.store.mailboxes import Batch, Placed
+from roost.store.moves import MoveBatch, rows_of
 from roost.store.reader import CHUNK, SqlReader, chunks
 from roost.store.rows import RowBook
 
@@ -75,10 +78,12 @@ class SqlWriter(SqlReader):
                 for node in old.nodes:
                     before = rows_of_node(node, old.domain)
                     touched |= self._book.change(revision, before, rows_of_node(node, domain))
-            # No other setting of the policy is in a mailbox's rows.
+            # No other setting of the policy is in a mailbox's rows, or in the orders of its move.
             if old.policy.ttl != policy.ttl:
                 for mail_domain in old.domains:
                     touched |= self._again(revision, mail_domain, old.policy, mail_domain, policy)
+            elif _ordered(old.policy) != _ordered(policy):
+                touched |= self._orders_again(revision, old.policy, policy)
             detail = records.changes(
                 {"domain": old.domain, **vars(old.policy)} if old.domain else None,
                 {"domain": domain, **vars(policy)},
@@ -94,12 +99,30 @@ class SqlWriter(SqlReader):
         touched: set[tuple[str, str]] = set()
         after = ""
         while some := self.mailboxes(domain=new.name, after=after, limit=CHUNK):
+            moves = self.open_moves(mailbox.number for mailbox in some)
             for mailbox in some:
+                move = moves.get(mailbox.number)
                 touched |= self._book.change(
-                    revision, rows_of_mailbox(mailbox, old, old_policy), rows_of_mailbox(mailbox, new, policy)
+                    revision, rows_of(mailbox, old, old_policy, move), rows_of(mailbox, new, policy, move)
                 )
             self._book.flush()
             after = str(some[-1].address)
+        return touched
+
+    def _orders_again(self, revision: int, old: Policy, new: Policy) -> set[tuple[str, str]]:
+        """Compute the orders of all open moves anew; returns what they touch."""
+        touched: set[tuple[str, str]] = set()
+        after = 0
+        while some := self.moves(states=OPEN, after=after, limit=CHUNK):
+            batch = MoveBatch.read(self._connection, [Step(move, move, "") for move in some])
+            for move in some:
+                mailbox = batch.mailboxes[move.number]
+                domain = batch.domains[mailbox.address.domain]
+                touched |= self._book.change(
+                    revision, rows_of(mailbox, domain, old, move), rows_of(mailbox, domain, new, move)
+                )
+            self._book.flush()
+            after = some[-1].id
         return touched
 
     def put_node(self, node: Node, verb: str) -> int:
@@ -129,6 +152,8 @@ class SqlWriter(SqlReader):
                 raise NotFound(f"There is no node {name}.", field="node")
             if row["mailboxes"]:
                 raise StillInUse(f"{name} is the home of {row['mailboxes']} mailboxes.", field="node")
+            if move := self._naming(name):
+                raise StillInUse(f"The move {move} names {name} and is not over.", field="node")
             revision = self._take()
             self._connection.execute(schema.join_token.delete().where(schema.join_token.c.node == name))
             self._connection.execute(table.delete().where(table.c.name == name))
@@ -189,18 +214,23 @@ class SqlWriter(SqlReader):
         """Add or change mailboxes, one revision each; returns the last.
 
         Raises ``AlreadyExists`` where an address or a label is taken, also by a mailbox of another number, and
-        ``NotFound`` where the domain or the home does not exist. An address may occur once in a call.
+        ``NotFound`` where the domain or the home does not exist. An address may occur once in a call. A mailbox
+        with an open move keeps its home and its format (``StillInUse``): only the move changes them.
         """
         with self._step():
             revision, policy = self._take(len(mailboxes)) - 1, self._policy()
             for chunk in chunks(mailboxes):
                 batch = Batch.read(self._connection, chunk)
+                moves = self.open_moves(old.number for old in batch.old.values())
                 entries = []
                 for mailbox, old in batch.pairs():
                     revision += 1
                     domain = batch.domains[mailbox.address.domain]
-                    before = () if old is None else rows_of_mailbox(old, domain, policy)
-                    touched = self._book.change(revision, before, rows_of_mailbox(mailbox, domain, policy))
+                    move = moves.get(mailbox.number)
+                    if move and old and (old.home, old.format) != (mailbox.home, mailbox.format):
+                        raise _moving(move)
+                    before = () if old is None else rows_of(old, domain, policy, move)
+                    touched = self._book.change(revision, before, rows_of(mailbox, domain, policy, move))
                     detail = records.changes(_mailbox_told(old) if old else None, _mailbox_told(mailbox))
                     entries.append((revision, verb, str(mailbox.address), detail, touched))
                 batch.write()
@@ -210,18 +240,52 @@ class SqlWriter(SqlReader):
         return revision
 
     def remove_mailbox(self, address: Address) -> int:
-        """Remove a mailbox."""
+        """Remove a mailbox that has no open move."""
         with self._step():
             old = self.mailbox(address)
             if old is None:
                 raise NotFound(f"There is no mailbox {address}.", field="address")
+            if move := self.open_moves([old.number]).get(old.number):
+                raise _moving(move)
             revision, domain = self._take(), self._domain(address.domain)
-            touched = self._book.change(revision, rows_of_mailbox(old, domain, self._policy()), ())
+            touched = self._book.change(revision, rows_of(old, domain, self._policy(), None), ())
             table = schema.mailbox
             self._connection.execute(table.delete().where(table.c.number == old.number))
             self._count(Placed(Counter({address.domain: -1}), Counter({old.home: -1})))
             self._log.append([(revision, "mailbox removed", str(address), {"home": old.home}, touched)])
         return revision
+
+    def new_move_ids(self, count: int) -> range:
+        """Return ids for new moves that were never given before; a rollback gives them back."""
+        first = self._take(count, counter="move")
+        return range(first, first + count)
+
+    def put_moves(self, steps: Sequence[Step]) -> int:
+        """Change moves, one revision each, with the mailboxes' rows and homes; see the port."""
+        with self._step():
+            revision, policy = self._take(len(steps)) - 1, self._policy()
+            for chunk in chunks(steps):
+                batch = MoveBatch.read(self._connection, chunk)
+                changed, entries = list(batch.changes(revision)), []
+                for one in changed:
+                    revision += 1
+                    domain = batch.domains[one.new.address.domain]
+                    touched = self._book.change(
+                        revision,
+                        rows_of(one.before, domain, policy, one.old),
+                        rows_of(one.after, domain, policy, one.new),
+                    )
+                    entries.append((revision, one.verb, str(one.new.address), one.told(), touched))
+                self._count(batch.write(changed))
+                self._book.flush()
+                self._log.append(entries)
+        return revision
+
+    def _naming(self, node: str) -> int | None:
+        """Return the id of an open move from or to a node."""
+        move = schema.move
+        named = select(move.c.id).where(schema.MOVE_IS_OPEN, (move.c.source == node) | (move.c.target == node))
+        return self._connection.execute(named.limit(1)).scalar()
 
     def put_alias(self, alias: Alias, verb: str) -> int:
         """Add or change an alias; raises ``AlreadyExists`` where a mailbox has its address."""
@@ -278,6 +342,19 @@ class SqlWriter(SqlReader):
                 self._connection.execute(statement, by_name)
 
 
+def _ordered(policy: Policy) -> tuple[int, int]:
+    """Return the settings that stand in the orders of moves."""
+    return policy.move_bandwidth, policy.hold_seconds
+
+
+def _moving(move: Move) -> StillInUse:
+    return StillInUse(
+        f"{move.address} is being moved from {move.source} to {move.target}.",
+        field="address",
+        remedy=f"Wait until it is done, or call 'roost move abort {move.id}' first.",
+    )
+
+
 def _node_told(node: Node) -> dict[str, Any]:
     return {
         "roles": ", ".join(sorted(node.roles)),
@@ -293,6 +370,7 @@ def _mailbox_told(mailbox: Mailbox) -> dict[str, Any]:
         "password": mailbox.password,
         "quota": mailbox.quota,
         "suspended": mailbox.suspended,
+        "format": mailbox.format,
     }
 
 

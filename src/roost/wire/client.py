@@ -23,6 +23,7 @@ import httpx2
 from pydantic import BaseModel
 
 from roost.domain.errors import BadName, BadSetting
+from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.answers import error_of, read, translating
 
@@ -144,6 +145,42 @@ class AdminClient:
 
     def remove_mailbox(self, address: str, *, dry_run: bool = False) -> r.Written:
         return self._write("DELETE", f"/v1/mailboxes/{_segment(address)}", dry_run=dry_run)
+
+    # Moves
+
+    def ask_moves(self, new: m.NewMoves, *, dry_run: bool = False) -> m.MovesAsked:
+        """Ask for all of them or none; raises ``BadImport`` whose lines are 1-based places in the list."""
+        return self._write("POST", "/v1/moves", new, dry_run=dry_run, kind=m.MovesAsked, seconds=_LONG_SECONDS)
+
+    def moves(
+        self,
+        *,
+        states: Sequence[str] = (),
+        open: bool = False,
+        address: str = "",
+        parent: str = "",
+        after: int = 0,
+        limit: int = 1000,
+    ) -> list[m.MoveView]:
+        """Return one page, in the order in which they were asked for, of the moves after the id ``after``."""
+        query = {"address": address, "parent": parent, "after": after, "limit": limit}
+        more = {"state": list(states)} if states else {}
+        return self._get("/v1/moves", list[m.MoveView], query | more | ({"open": "true"} if open else {}))
+
+    def move(self, id: int) -> m.MoveView:
+        return self._get(f"/v1/moves/{int(id)}", m.MoveView)
+
+    def move_certificate(self, id: int) -> m.MoveCertificate:
+        return self._get(f"/v1/moves/{int(id)}/certificate", m.MoveCertificate)
+
+    def order_moves(self, verb: str, *, id: int = 0, parent: str = "", dry_run: bool = False) -> r.Written:
+        """``pause``, ``resume`` or ``abort`` one move, the open ones of a batch, or with neither, all open ones."""
+        path = f"/v1/moves/{int(id)}/{_segment(verb)}" if id else f"/v1/moves/{_segment(verb)}"
+        query = ({"parent": parent} if parent else {}) | ({"dry_run": "true"} if dry_run else {})
+        return read(self._send("POST", path, query=query), r.Written)
+
+    def move_back(self, id: int, *, dry_run: bool = False) -> m.MovesAsked:
+        return self._write("POST", f"/v1/moves/{int(id)}/back", dry_run=dry_run, kind=m.MovesAsked)
 
     # Aliases
 
@@ -275,6 +312,7 @@ class AdminClient:
         *,
         dry_run: bool = False,
         kind: type[T] = r.Written,  # type: ignore[assignment]
+        seconds: float = _ANSWER_SECONDS,
     ) -> T:
         """Send a write; fields of ``body`` that are None were not given and are left out."""
         content, headers = None, {}
@@ -282,7 +320,7 @@ class AdminClient:
             content = body.model_dump_json(exclude_none=True).encode()
             headers = {"Content-Type": "application/json"}
         query = {"dry_run": "true"} if dry_run else {}
-        return read(self._send(method, path, query=query, content=content, headers=headers), kind)
+        return read(self._send(method, path, query=query, content=content, headers=headers, seconds=seconds), kind)
 
     def _send(
         self,

@@ -27,6 +27,7 @@ from roost.wire.agent_messages import (
     FeedRequest,
     JoinRequest,
     Message,
+    MoveReports,
 )
 from roost.wire.resources import Problem
 
@@ -79,6 +80,10 @@ class ControllerClient:
     def drift(self, report: DriftReport) -> None:
         """Report a drift check."""
         self._post("/agent/drift", report, 0)
+
+    def moves(self, reports: MoveReports) -> None:
+        """Say how moves are going; raises also where one of them was not taken."""
+        self._post("/agent/moves", reports, 0)
 
     def close(self) -> None:
         """Close the connection."""

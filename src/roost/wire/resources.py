@@ -81,6 +81,8 @@ class NewMailbox(Resource):
     password_hash: str | None = Field(default=None, repr=False)
     home: str | None = None
     quota: int = Field(default=0, ge=0)
+    format: str | None = Field(default=None, pattern="^(mdbox|sdbox|maildir)$")
+    """Format in which Dovecot keeps it; None as the policy says."""
 
 
 class MailboxChange(Resource):
@@ -93,7 +95,7 @@ class MailboxChange(Resource):
 
 
 class MailboxView(Resource):
-    """A mailbox as it is; never its password or hash."""
+    """A mailbox as it is; never its password or hash. ``moving_to`` names a node while a move to it is open."""
 
     address: str
     hostname: str
@@ -102,6 +104,8 @@ class MailboxView(Resource):
     quota: int
     suspended: bool
     number: int
+    format: str = "mdbox"
+    moving_to: str = ""
 
 
 class NewMailboxes(Resource):
@@ -269,6 +273,13 @@ class PolicyView(Resource):
     keep_days: int = Field(default=7, ge=0, le=3650)
     login_processes: str = Field(default="performance", pattern="^(performance|security)$")
     notify_secondaries: list[str] = []
+    mailbox_format: str = Field(default="mdbox", pattern="^(mdbox|sdbox|maildir)$")
+    hold_seconds: int = Field(default=5, ge=1, le=60)
+    moves: int = Field(default=32, ge=0, le=10_000)
+    moves_per_node: int = Field(default=8, ge=0, le=10_000)
+    moves_per_pair: int = Field(default=4, ge=0, le=10_000)
+    move_bandwidth: int = Field(default=0, ge=0)
+    move_hours: str = Field(default="", pattern="^(|[0-9]{1,2}-[0-9]{1,2})$")
 
 
 class Restored(Resource):

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import hypothesis.strategies as st
 import pytest
@@ -21,9 +23,12 @@ from world import Follower
 
 from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy, Suspended
 from roost.domain.errors import Refused
-from roost.ports.store import Writer
+from roost.domain.move import NEXT, Move, State
+from roost.ports.store import Step, Writer
 from roost.store import open_backups, open_store
 
+T = TypeVar("T")
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 LOCALS = st.sampled_from(["anna", "ben", "cleo", "dora"])
 DOMAINS = st.sampled_from(["a.example", "b.example"])
 ADDRESSES = st.builds(lambda local, domain: world.address(f"{local}@{domain}"), LOCALS, DOMAINS)
@@ -95,6 +100,8 @@ class History(RuleBasedStateMachine):
                 old = model.mailboxes.get(address)
                 number = old.number if old else tx.new_numbers(1)[0]
                 more = {"quota": small, "suspended": suspended, "password": f"{{PLAIN}}{small}"}
+                if old:
+                    more["format"] = old.format
                 boxes.append(Mailbox(number, address, old.label if old else label, home, **more))  # type: ignore[arg-type]
             self._both(
                 lambda: [model.put_mailbox(box) for box in boxes],
@@ -109,6 +116,32 @@ class History(RuleBasedStateMachine):
                 lambda: model.remove_mailbox(address),
                 lambda: tx.remove_mailbox(address),
             )
+
+    @precondition(lambda self: self.model.mailboxes)
+    @rule(index=SMALL, home=HOMES, format=st.sampled_from(["", "sdbox"]))
+    def ask_move(self, index: int, home: str, format: str) -> None:
+        """To a node that may not be there, or be the home already, or while another move is open."""
+        box = self._any(self.model.mailboxes, index)
+        with self._writing() as (tx, model):
+            [identity] = tx.new_move_ids(1)
+            more = {"state": State.ASKED, "asked": NOW, "changed": NOW, "actor": "me", "format": format}
+            move = Move(identity, box.address, box.number, box.home, home, **more)  # type: ignore[arg-type]
+            self._both(lambda: model.ask_move(move), lambda: tx.put_moves([Step(None, move, "move asked")]))
+
+    @precondition(lambda self: self.model.moves)
+    @rule(index=SMALL, pick=st.integers(0, 9), paused=st.booleans(), attempts=SMALL)
+    def step_move(self, index: int, pick: int, paused: bool, attempts: int) -> None:
+        """Mostly along the table of states, sometimes against it."""
+        of = self._any(self.model.moves, index)
+        along = sorted(NEXT[of.state]) if pick < 8 else sorted(State)
+        with self._writing() as (tx, model):
+            old = tx.open_moves([of.number])[of.number]
+            new = replace(old, state=along[pick % len(along)], paused=paused, attempts=attempts)
+            self._both(lambda: model.step_move(new), lambda: tx.put_moves([Step(old, new, "move stepped")]))
+
+    @staticmethod
+    def _any(things: dict[world.Address, T], index: int) -> T:
+        return things[sorted(things, key=str)[index % len(things)]]
 
     @rule(address=ADDRESSES, leads=TARGETS)
     def put_alias(self, address: world.Address, leads: tuple[world.Address, ...]) -> None:
@@ -152,13 +185,14 @@ class History(RuleBasedStateMachine):
         with self._writing() as (tx, model):
             self._both(lambda: model.remove_node(name), lambda: tx.remove_node(name))
         if name not in self.model.nodes:
-            self.followers.pop((world.Table.ACCOUNTS, name), None)
+            for table in (world.Table.ACCOUNTS, world.Table.MOVES):
+                self.followers.pop((table, name), None)
 
-    @rule(ttl=st.integers(58, 60), domain=st.sampled_from(["example.net", "example.org"]))
-    def set_cluster(self, ttl: int, domain: str) -> None:
-        """The policy's TTL is in every CNAME, the domain in every node's records."""
+    @rule(ttl=st.integers(59, 60), hold=st.integers(5, 6), domain=st.sampled_from(["example.net", "example.org"]))
+    def set_cluster(self, ttl: int, hold: int, domain: str) -> None:
+        """The policy's TTL is in every CNAME, its hold in every order, the domain in every node's records."""
         with self._writing() as (tx, model):
-            model.policy, model.domain = Policy(ttl=ttl), domain
+            model.policy, model.domain = Policy(ttl=ttl, hold_seconds=hold), domain
             tx.set_cluster(domain, model.policy)
 
     @rule(limit=st.integers(1, 5), index=st.integers(0, 10))
@@ -190,6 +224,7 @@ class History(RuleBasedStateMachine):
 
     def _feeds(self) -> list[tuple[world.Table, str]]:
         tables = [(world.Table.RECIPIENTS, ""), (world.Table.NAMES, "")]
+        tables += [(world.Table.MOVES, name) for name in sorted(self.model.nodes)]
         return tables + [(world.Table.ACCOUNTS, name) for name in sorted(self.model.nodes)]
 
     @invariant()
@@ -200,6 +235,10 @@ class History(RuleBasedStateMachine):
             assert view.mailboxes() == boxes
             homes = [box.home for box in boxes]
             assert view.homes() == {home: homes.count(home) for home in set(homes)}
+            moves = view.open_moves(box.number for box in boxes)
+            assert {move.address: move.state for move in moves.values()} == {
+                address: move.state for address, move in self.model.moves.items()
+            }
             assert view.cluster().domains == tuple(sorted(self.model.domains.values(), key=lambda d: d.name))
 
     def teardown(self) -> None:

@@ -81,10 +81,13 @@ def _account(local: str, number: int) -> Value:
         "quota": number * 1000,
         "login": number % 3 != 0,
         "deliver": number % 2 == 0,
+        "format": ("mdbox", "sdbox", "maildir")[number % 3],
+        "place": "home" if number % 3 else "moved",
+        "peer": "" if number % 3 else "ms2.cluster.test",
     }
 
 
-_COLUMNS = "address, number, hostname, target, password, quota, login, deliver"
+_COLUMNS = "address, number, hostname, target, password, quota, login, deliver, format, place, peer"
 _SQL = (
     "DELETE FROM account WHERE address = :a",
     "DELETE FROM login WHERE name = :a",
@@ -96,7 +99,9 @@ _SQL = (
     "UPDATE account SET login = 'yes', quota = NULL, deliver = -1 WHERE 0",
     "UPDATE login SET rank = 9",
     "UPDATE account SET id = id + 40",
-    f"INSERT OR IGNORE INTO account ({_COLUMNS}) VALUES ('!odd', 99, 'h.test', 't', 'p', 0, 1, 1)",  # noqa: S608
+    "UPDATE account SET place = 'incoming', peer = 'ms3.cluster.test', format = 'mbox' WHERE address = :a",
+    f"INSERT OR IGNORE INTO account ({_COLUMNS})"  # noqa: S608
+    " VALUES ('!odd', 99, 'h.test', 't', 'p', 0, 1, 1, 'mdbox', 'home', '')",
     "INSERT OR IGNORE INTO login VALUES (:a, 77, 0)",
     "INSERT OR IGNORE INTO login SELECT 'evil', id, 0 FROM account",
 )

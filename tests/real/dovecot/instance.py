@@ -8,6 +8,7 @@ import imaplib
 import itertools
 import os
 import poplib
+import shutil
 import smtplib
 import socket
 import ssl
@@ -22,6 +23,7 @@ from roost.domain.cluster import Cluster, Domain, Node, Policy, Role
 from roost.domain.desired import NodeSettings, Value, settings_for
 from roost.drivers.dovecot import Dovecot, Layout
 from roost.host.probe import greeting
+from roost.ports.driver import TableStore
 from roost.ports.host import Facts
 
 from ..common.authority import TestCa
@@ -68,6 +70,9 @@ def account(address: str, number: int = 1, password: str = PASSWORD, **changes: 
         "quota": 0,
         "login": True,
         "deliver": True,
+        "format": "mdbox",
+        "place": "home",
+        "peer": "",
     }
     value.update(changes)  # type: ignore[arg-type]
     return address, value
@@ -136,6 +141,9 @@ class Instance(Driven):
         self, root: str, folder: Path, address: str, ca: TestCa, kind: type[Dovecot] = Dovecot, lmtp: int = 10024
     ) -> None:
         self.ca, self.folder, self.address = ca, folder, address
+        self.node = NODE
+        self.homes: dict[str, str] = {}
+        """Names and addresses of the storage nodes, where there is more than this one."""
         self.host = Rooted(root)
         self.clock = TestClock()
         group = self.host.run(["getent", "group", "dovecot"]).out.split(":")[2]
@@ -149,6 +157,7 @@ class Instance(Driven):
             log=f"{folder}/log",
             certificate=f"{folder}/service.crt",
             key=f"{folder}/service.key",
+            ca=f"{folder}/ca.crt",
             listen=(address,),
             probe=address,
             imap=10143,
@@ -156,6 +165,7 @@ class Instance(Driven):
             pop3=10110,
             pop3s=10995,
             lmtp=lmtp,
+            sieve=14190,
             user=MAIL_USER,
             uid=MAIL_UID,
             auth_group=group,
@@ -175,15 +185,22 @@ class Instance(Driven):
         return self.facts.versions["dovecot"].startswith("2.4")
 
     def settings(self) -> NodeSettings:
+        homes = self.homes or {self.node: self.address}
         nodes = (
-            Node(NODE, frozenset({Role.STORAGE}), (self.address,)),
+            *(Node(name, frozenset({Role.STORAGE}), (address,)) for name, address in homes.items()),
             Node("mx1.cluster.test", frozenset({Role.MX}), (MX,)),
         )
         domains = tuple(Domain.parse(name) for name in DOMAINS)
-        return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy), NODE)
+        return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy), self.node)
+
+    @property
+    def table(self) -> TableStore:
+        """The accounts; the other table is that of moves."""
+        return self.driver.tables(self.settings(), self.host)[0]
 
     def install(self) -> None:
         """Do what the agent does on a new node."""
+        shutil.copy(self.ca.path, self.layout.ca)
         self.renew_certificate()
         self.configure()
         self.wait_alive()
@@ -232,7 +249,7 @@ class Instance(Driven):
         """LMTP as Postfix speaks it: STARTTLS, verified under the node's name; ``source`` is where it comes from."""
         client = smtplib.LMTP(self.address, self.layout.lmtp, source_address=(source, 0), timeout=60)  # type: ignore[call-arg]
         try:
-            client._host = NODE  # type: ignore[attr-defined]
+            client._host = self.node  # type: ignore[attr-defined]
             client.ehlo()
             client.starttls(context=self.ca.context())
             client.ehlo()
@@ -251,17 +268,31 @@ class Instance(Driven):
             return code, words.decode()
 
 
+def own_address() -> str:
+    """Return a loopback address that no other instance has."""
+    return f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}"
+
+
 @contextlib.contextmanager
 def private_dovecot(
-    root: str, ca: TestCa, kind: type[Dovecot] = Dovecot, *, address: str = "", lmtp: int = 10024
+    root: str,
+    ca: TestCa,
+    kind: type[Dovecot] = Dovecot,
+    *,
+    address: str = "",
+    lmtp: int = 10024,
+    homes: dict[str, str] | None = None,
 ) -> Iterator[Instance]:
     """Run a Dovecot of the machine whose root folder is given ('' is this one) in a folder that goes in the end.
 
-    It listens on ``address``, or on a loopback address of its own.
+    It listens on ``address``, or on a loopback address of its own. Of ``homes`` it is the one of that address.
     """
-    address = address or f"127.0.{10 + os.getpid() % 200}.{next(_LAST) % 250 + 1}"
+    address = address or own_address()
     with short_folder(root, "rd-") as folder:
         instance = Instance(root, folder, address, ca, kind, lmtp)
+        if homes:
+            instance.homes = homes
+            instance.node = next(name for name, where in homes.items() if where == address)
         try:
             instance.install()
             yield instance

@@ -117,6 +117,21 @@ def test_mail_that_waits_follows_a_move(net: Net, mx: Instance) -> None:
     wait_until(lambda: net.ms2.mails, "the mail arrives at the new home")
 
 
+def test_mail_that_was_put_off_is_tried_at_once_when_its_mailbox_has_moved(net: Net, mx: Instance) -> None:
+    mx.put(row("john@example.test"), row("mary@example.test"))
+    net.ms1.down()
+    mx.send("john@example.test")
+    mx.send("mary@example.test")
+    wait_until(lambda: len(mx.reasons()) == 2, "both wait")
+
+    mx.put(row("john@example.test", "ms2.cluster.test"))
+    mx.driver.tick(mx.settings(), mx.host)
+
+    wait_until(lambda: net.ms2.mails, "john's arrives at his new home")
+    assert net.ms2.mails[0].recipients == ("john@john.pop.example.test",)
+    assert len(mx.reasons()) == 1, "mary's still waits"
+
+
 def test_aliases_lead_inside_and_outside(net: Net, mx: Instance) -> None:
     mx.put(
         row("john@example.test", "ms1.cluster.test"),

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import httpx2
 from pydantic import BaseModel
 
+from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.client import AdminClient
 
@@ -60,6 +61,59 @@ def event(revision: int, **detail: str) -> r.EventView:
 def node(name: str, **fields: object) -> r.NodeView:
     given: dict[str, object] = {"joined": True, "connected": True, "roles": ["storage"], "addresses": ["192.0.2.11"]}
     return r.NodeView.model_validate({"name": name, **given, **fields})
+
+
+def move(identity: int = 17, **fields: object) -> m.MoveView:
+    progress = m.MoveProgress(
+        phase="settling",
+        passes=2,
+        messages=42,
+        bytes=2**20,
+        total_messages=42,
+        total_bytes=2**20,
+        rate=2**19,
+        expected_pause_ms=150,
+    )
+    given: dict[str, object] = {
+        "address": "john@example.test",
+        "source": "ms1.cluster.test",
+        "target": "ms2.cluster.test",
+        "state": "settling",
+        "reason": "",
+        "actor": "admin",
+        "asked": NOON,
+        "changed": NOON,
+        "parent": "",
+        "paused": False,
+        "aborting": False,
+        "attempts": 1,
+        "format": "",
+        "deep": False,
+        "back_of": 0,
+        "progress": progress,
+        "pause_ms": 140,
+        "passed_on": 1,
+    }
+    return m.MoveView.model_validate({"id": identity, **given, **fields})
+
+
+_EVIDENCE = {"deep": False, "extras": {}, "folders": {"INBOX": {"messages": 42}}}
+CERTIFICATE = m.MoveCertificate(
+    move=17,
+    body=json.dumps(
+        {
+            "address": "john@example.test",
+            "source": "ms1.cluster.test",
+            "target": "ms2.cluster.test",
+            "handed over": NOON.isoformat(),
+            "pause_ms": 140,
+            "evidence": {"source": _EVIDENCE, "target": _EVIDENCE},
+        }
+    ),
+    signature="c2lnbmVk",
+    authority="PEM",
+    valid=True,
+)
 
 
 def problem(status: int, code: str, detail: str, **fields: object) -> httpx2.Response:
@@ -157,6 +211,15 @@ def small_cluster() -> FakeApi:
     api.on("POST", "/v1/nodes", token)
     api.on("POST", "/v1/nodes/ms1.cluster.test/token", token.model_copy(update={"revision": 0}))
     api.on("POST", "/v1/keys", r.KeyMade(**key.model_dump(), key="k7d2.new-secret"))
+    asked = m.MovesAsked(revision=7, did=["Asked for one move."], ids=[17])
+    api.on("POST", "/v1/moves", asked)
+    api.on("GET", "/v1/moves", [move()])
+    api.on("GET", "/v1/moves/17", move())
+    api.on("GET", "/v1/moves/17/certificate", CERTIFICATE)
+    api.on("POST", "/v1/moves/17/back", asked)
+    for verb in ("pause", "resume", "abort"):
+        api.on("POST", f"/v1/moves/17/{verb}", written)
+        api.on("POST", f"/v1/moves/{verb}", written)
     api.on("GET", "/v1/status", status)
     api.on("GET", "/v1/drift", drift)
     api.on("POST", "/v1/drift", drift)

@@ -104,6 +104,10 @@ class Bind:
         """Return the table of names."""
         return (NamesTable(host, self._place, render.zones_of(settings)),)
 
+    def mailstore(self, settings: NodeSettings, host: Host) -> None:
+        """Return none: there are no mailboxes here."""
+        del settings, host
+
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Repair NS and SOA records, some zones each time."""
         link = Link(host, self._place)

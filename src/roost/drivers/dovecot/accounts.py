@@ -14,15 +14,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 
-from roost.domain.desired import Scalar, Table, Value
+from roost.domain.desired import Place, Scalar, Table, Value
 from roost.domain.errors import DaemonFailed
-from roost.drivers.dovecot.database import Database, is_damage
+from roost.drivers.dovecot.database import Database, advance, is_damage
 from roost.drivers.dovecot.names import checked, login_names
 from roost.drivers.dovecot.sessions import Sessions
 from roost.ports.clock import Clock
 from roost.ports.driver import Batch
 
-_COLUMNS = "address, number, hostname, target, password, quota, login, deliver"
+_COLUMNS = "address, number, hostname, target, password, quota, login, deliver, format, place, peer"
 _ROWS = f"""
 SELECT id, {_COLUMNS},
     (SELECT group_concat(name || ' ' || rank, char(10)) FROM login WHERE login.account = account.id)
@@ -55,8 +55,8 @@ class Accounts:
         self._database.prepare()
         try:
             with self._database.read() as connection:
-                connection.execute("SELECT 1 FROM account, login, departed, unsettled WHERE 0").fetchone()
-                found = connection.execute("SELECT revision FROM position").fetchone()
+                connection.execute("SELECT 1 FROM account, login, departed, unsettled, door WHERE 0").fetchone()
+                found = connection.execute("SELECT revision FROM position WHERE of = 'accounts'").fetchone()
         except DaemonFailed as error:
             if is_damage(error.__cause__):
                 return 0
@@ -69,7 +69,7 @@ class Accounts:
             now = int(self._clock.now().timestamp())
             with self._database.write() as connection:
                 if batch.since is not None:
-                    _advance(connection, batch.since, batch.upto)
+                    advance(connection, self.table, batch.since, batch.upto)
                 for key, value in batch.rows:
                     if value is not None:
                         _put(connection, key, value, now)
@@ -83,7 +83,7 @@ class Accounts:
         """Yield every account; what was changed by hand shows in the value, or under a key that begins with ``!``."""
         with self._database.read() as connection:
             for account, *fields, names in connection.execute(_ROWS):
-                address, number, hostname, target, password, quota, login, deliver = fields
+                address, number, hostname, target, password, quota, login, deliver, format_, place, peer = fields
                 value: Value = {
                     "number": _scalar(number),
                     "hostname": _scalar(hostname),
@@ -92,6 +92,9 @@ class Accounts:
                     "quota": _scalar(quota),
                     "login": _flag(login),
                     "deliver": _flag(deliver),
+                    "format": _scalar(format_),
+                    "place": _scalar(place),
+                    "peer": _scalar(peer),
                 }
                 if not isinstance(address, str) or address.startswith("!"):
                     yield f"!account/{account}", value
@@ -119,7 +122,7 @@ class Accounts:
                     )
                     connection.execute("DELETE FROM login")
                     connection.execute("DELETE FROM account")
-                    connection.execute("INSERT OR REPLACE INTO position VALUES (1, 0)")
+                    connection.execute("INSERT OR REPLACE INTO position VALUES ('accounts', 0)")
             except DaemonFailed as error:
                 if not is_damage(error.__cause__):
                     raise
@@ -133,18 +136,13 @@ class Accounts:
             self._sessions.reload()
 
 
-def _advance(connection: sqlite3.Connection, since: int, upto: int) -> None:
-    """Move the position. A batch whose position is reached already is one that is applied again."""
-    position = connection.execute("SELECT revision FROM position").fetchone()[0]
-    if position not in (since, upto):
-        raise DaemonFailed(f"The accounts are at revision {position}, not at {since}.")
-    connection.execute("UPDATE position SET revision = ?", (upto,))
-
-
 def _put(connection: sqlite3.Connection, key: str, value: Value, now: int) -> None:
     """Make one account so."""
     new = checked(key, value)
     names = login_names(key, new[2], new[3])
+    if new[9] == Place.INCOMING:
+        # It comes back: what this node gave away once is settled.
+        connection.execute("DELETE FROM standing WHERE number = ? AND stand = 'moved'", (new[1],))
     old = connection.execute(f"SELECT id, home, {_COLUMNS} FROM account WHERE address = ?", (key,)).fetchone()  # noqa: S608
     if old is None:
         marks = ", ".join("?" * len(new))
@@ -159,10 +157,12 @@ def _put(connection: sqlite3.Connection, key: str, value: Value, now: int) -> No
         if number != new[1]:
             _depart(connection, number, home, now)
         kick = (number, password) != (new[1], new[4]) or (login == 1 and not new[6])
+        # He was led on already, and his sessions are those that pass through.
+        kick = kick and new[9] != Place.MOVED
         _tell(connection, {*known, *names}, key, kick=kick)
         connection.execute(
             "UPDATE account SET number = ?, hostname = ?, target = ?, password = ?, quota = ?, login = ?,"
-            " deliver = ? WHERE id = ?",
+            " deliver = ?, format = ?, place = ?, peer = ? WHERE id = ?",
             (*new[1:], account),
         )
         if known == names:

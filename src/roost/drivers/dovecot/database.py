@@ -13,9 +13,11 @@ Rights
     makes them again.
 
 Guarantee
-    A commit is on the disk when ``write`` returns (``synchronous=FULL``). A file that is damaged or of another
-    version is set aside as ``accounts.db.damaged`` and an empty one takes its place: the agent then loads
-    everything anew. What is lost with it is the list of departed accounts, so their mail is kept for good.
+    A commit is on the disk when ``write`` returns (``synchronous=FULL``), unless it was asked not to be. A file that
+    is damaged or of another version is set aside as ``accounts.db.damaged`` and an empty one takes its place: the
+    agent then loads everything anew. What is lost with it is the list of departed accounts, so their mail is kept for
+    good, and what became of mailboxes in a move: their fences stay, so such a mailbox is closed rather than open in
+    two places.
 """
 
 from __future__ import annotations
@@ -27,11 +29,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from roost.domain.desired import Table
 from roost.domain.errors import DaemonFailed
 from roost.drivers.dovecot.layout import Layout
 from roost.ports.host import File, Host
 
-VERSION = 2
+VERSION = 3
 
 _DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _BUSY_SECONDS = 30.0
@@ -82,12 +85,15 @@ class Database:
             raise self._failed(error) from error
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: committed when the block ends, undone if it raises. Raises ``DaemonFailed``."""
+    def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed when the block ends, undone if it raises. Raises ``DaemonFailed``.
+
+        Not ``durable``: all see it at once, but a power cut may undo it; that saves the fsync.
+        """
         self.prepare()
         try:
             with closing(self._connect("rw")) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 connection.execute("PRAGMA cache_size = -65536")
                 # The log shrinks back to this after a bulk load.
                 connection.execute("PRAGMA journal_size_limit = 8388608")
@@ -157,6 +163,14 @@ class Database:
 
     def _failed(self, error: sqlite3.Error) -> DaemonFailed:
         return DaemonFailed(f"The accounts in {self._path} cannot be used: {error}.")
+
+
+def advance(connection: sqlite3.Connection, table: Table, since: int, upto: int) -> None:
+    """Move a table's position. A batch whose position is reached already is one that is applied again."""
+    position = connection.execute("SELECT revision FROM position WHERE of = ?", (str(table),)).fetchone()[0]
+    if position not in (since, upto):
+        raise DaemonFailed(f"The {table} are at revision {position}, not at {since}.")
+    connection.execute("UPDATE position SET revision = ? WHERE of = ?", (upto, str(table)))
 
 
 def is_damage(error: BaseException | None) -> bool:

@@ -9,22 +9,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed
-from roost.drivers.dovecot import departed, render
+from roost.drivers.dovecot import departed, peers, render
 from roost.drivers.dovecot.accounts import Accounts
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.layout import Layout
+from roost.drivers.dovecot.mailstore import DovecotMailstore
+from roost.drivers.dovecot.moves import Moves
 from roost.drivers.dovecot.sessions import Sessions
 from roost.ports.clock import Clock
 from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
+from roost.ports.mailstore import Mailstore
 
 _UNIT = "dovecot.service"
 _PURGE = "roost-purge.timer"
 _RELOAD_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What works on one host's accounts and mailboxes."""
+
+    host: Host
+    database: Database
+    sessions: Sessions
+    accounts: Accounts
+    moves: Moves
+    mailstore: DovecotMailstore
+
+    @classmethod
+    def of(cls, layout: Layout, host: Host, clock: Clock) -> _Parts:
+        """Put them together."""
+        database = Database(layout, host)
+        sessions = Sessions(database, layout, host, clock)
+        mailstore = DovecotMailstore(database, layout, host, sessions)
+        return cls(host, database, sessions, Accounts(database, sessions, clock), Moves(database), mailstore)
 
 
 class Dovecot:
@@ -43,15 +67,17 @@ class Dovecot:
         self._clock = clock
         self._probe = probe
         self._layout = layout or Layout()
-        self._opened: tuple[Host, Database, Sessions, Accounts] | None = None
+        self._parts: _Parts | None = None
 
     def packages(self) -> tuple[str, ...]:
-        """Return Debian's packages of the daemon, its protocols, SQLite and Lua."""
+        """Return Debian's packages of the daemon, its protocols, Sieve, SQLite and Lua."""
         return (
             "dovecot-core",
             "dovecot-imapd",
             "dovecot-pop3d",
             "dovecot-lmtpd",
+            "dovecot-managesieved",
+            "dovecot-sieve",
             "dovecot-sqlite",
             "dovecot-auth-lua",
         )
@@ -77,7 +103,7 @@ class Dovecot:
     def activate(self, host: Host, services: Services, changed: frozenset[str]) -> None:
         """Make sure of the user of all mail and of the accounts, then start, reload, or restart what hangs."""
         self._make_user(host)
-        self._open(host)[2].prepare()
+        self._open(host).accounts.prepare()
         units = {self._layout.purge_service, self._layout.purge_timer}
         if units & changed:
             host.run(["systemctl", "daemon-reload"])
@@ -95,12 +121,17 @@ class Dovecot:
                 services.restart(_UNIT)
 
     def alive(self, host: Host, services: Services) -> None:
-        """Raise ``DaemonFailed`` unless the running Dovecot has read its files and all three protocols greet."""
+        """Raise ``DaemonFailed`` unless the running Dovecot has read its files and every protocol greets."""
         if not services.is_active(_UNIT):
             raise DaemonFailed("dovecot.service is not active.")
         self._require_files(host)
         where = self._layout
-        for port, hello in ((where.imap, "* OK"), (where.pop3, "+OK"), (where.lmtp, "220 ")):
+        for port, hello in (
+            (where.imap, "* OK"),
+            (where.pop3, "+OK"),
+            (where.lmtp, "220 "),
+            (where.sieve, '"IMPLEMENTATION"'),
+        ):
             line = self._probe(where.probe, port)
             if not line.startswith(hello):
                 raise DaemonFailed(f"Dovecot says {line!r} on port {port} where {hello!r} was expected.")
@@ -130,27 +161,35 @@ class Dovecot:
         services.disable(_UNIT)
 
     def tables(self, settings: NodeSettings, host: Host) -> tuple[TableStore, ...]:
-        """Return the table ``accounts``."""
-        del settings
-        accounts = self._open(host)[2]
-        accounts.prepare()
-        return (accounts,)
+        """Return the tables ``accounts`` and ``moves``; both are in one file."""
+        parts = self._open(host)
+        parts.accounts.prepare()
+        peers.keep(parts.database, settings)
+        return (parts.accounts, parts.moves)
+
+    def mailstore(self, settings: NodeSettings, host: Host) -> Mailstore:
+        """Return this node's mailboxes; holds that a killed agent has left are lifted."""
+        parts = self._open(host)
+        parts.accounts.prepare()
+        peers.keep(parts.database, settings)
+        parts.mailstore.recover(all_=True)
+        return parts.mailstore
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Tell Dovecot again what changed lately, and remove mail whose time is over."""
-        database, sessions, accounts = self._open(host)
-        accounts.prepare()
-        sessions.settle()
-        sessions.again()
-        departed.purge(database, self._layout, host, settings.policy.keep_days, self._clock.now())
+        parts = self._open(host)
+        parts.accounts.prepare()
+        peers.keep(parts.database, settings)
+        parts.sessions.settle()
+        parts.sessions.again()
+        parts.mailstore.recover(all_=False)
+        departed.purge(parts.database, self._layout, host, settings.policy.keep_days, self._clock.now())
 
-    def _open(self, host: Host) -> tuple[Database, Sessions, Accounts]:
+    def _open(self, host: Host) -> _Parts:
         """Return the one set of objects for a host: they hold locks and a connection."""
-        if self._opened is None or self._opened[0] is not host:
-            database = Database(self._layout, host)
-            sessions = Sessions(database, self._layout, host, self._clock)
-            self._opened = (host, database, sessions, Accounts(database, sessions, self._clock))
-        return self._opened[1:]
+        if self._parts is None or self._parts.host is not host:
+            self._parts = _Parts.of(self._layout, host, self._clock)
+        return self._parts
 
     def _make_user(self, host: Host) -> None:
         """Make the system user that owns all mail; raises ``DaemonFailed`` where name or number are taken."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roost.ports.host import TLS_CERTIFICATE, TLS_KEY
+from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Layout:
 
     certificate: str = TLS_CERTIFICATE
     key: str = TLS_KEY
+    ca: str = TLS_CA
+    """Certificate of the authority by which another storage node is known when it is passed on to."""
 
     listen: tuple[str, ...] = ("*", "::")
     probe: str = "127.0.0.1"
@@ -46,6 +48,8 @@ class Layout:
     pop3: int = 110
     pop3s: int = 995
     lmtp: int = 24
+    sieve: int = 4190
+    """ManageSieve (RFC 5804)."""
 
     user: str = "vmail"
     uid: int = 5000
@@ -73,6 +77,11 @@ class Layout:
     def database(self) -> str:
         """Path of the accounts."""
         return f"{self.accounts}/accounts.db"
+
+    @property
+    def doveadm(self) -> str:
+        """Path of the socket at which Dovecot's doveadm server listens."""
+        return f"{self.run}/doveadm-server"
 
     @property
     def purge_service(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from roost.domain.desired import Scalar, Value
+from roost.domain.desired import Place, Scalar, Value
 from roost.domain.errors import DaemonFailed
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -28,7 +28,12 @@ _FIELDS: Mapping[str, type] = {
     "quota": int,
     "login": bool,
     "deliver": bool,
+    "format": str,
+    "place": str,
+    "peer": str,
 }
+_FORMATS = {"mdbox", "sdbox", "maildir"}
+Columns = tuple[str, int, str, str, str, int, int, int, str, str, str]
 
 
 def login_names(address: str, hostname: str, target: str) -> dict[str, int]:
@@ -44,7 +49,7 @@ def login_names(address: str, hostname: str, target: str) -> dict[str, int]:
     return names
 
 
-def checked(key: str, value: Value) -> tuple[str, int, str, str, str, int, int, int]:
+def checked(key: str, value: Value) -> Columns:
     """Return a row's fields in the order of the table's columns; raises ``DaemonFailed`` where one is impossible."""
     wrong = ""
     if not _ADDRESS.fullmatch(key):
@@ -59,6 +64,12 @@ def checked(key: str, value: Value) -> tuple[str, int, str, str, str, int, int, 
         wrong = "hostname is no host name"
     if not wrong and (_int(value["number"]) < 1 or _int(value["quota"]) < 0):
         wrong = "number or quota is out of range"
+    if not wrong and value["format"] not in _FORMATS:
+        wrong = f"there is no format {value['format']!r}"
+    if not wrong and value["place"] not in set(Place):
+        wrong = f"there is no place {value['place']!r}"
+    if not wrong and (value["place"] == Place.HOME) != (value["peer"] == ""):
+        wrong = "peer does not go with place"
     if wrong:
         raise DaemonFailed(f"The account {key!r} cannot be taken: {wrong}.")
     return (
@@ -70,6 +81,9 @@ def checked(key: str, value: Value) -> tuple[str, int, str, str, str, int, int, 
         _int(value["quota"]),
         _int(value["login"]),
         _int(value["deliver"]),
+        str(value["format"]),
+        str(value["place"]),
+        str(value["peer"]),
     )
 
 

@@ -25,6 +25,12 @@ _FIRST_RELEASE_WITH_24 = 13
 PROBE = "roost-probe@invalid"
 """RFC 2606: no account can have it."""
 
+HELD = "roost-held"
+"""``roost-held-<move>@invalid`` is, to doveadm only, a mailbox behind its fence (``fence.py``)."""
+
+_PASSING_SECONDS = 60
+"""How long a login may take that is led elsewhere: longer than any hold."""
+
 _VERSION = re.compile(r"'/(roost-[0-9a-f]{16})'")
 
 _TEMPLATES = jinja2.Environment(
@@ -64,7 +70,10 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "size": sizing_for(facts, settings.policy.login_processes),
         "layout": layout,
         "probe": PROBE,
+        "held": HELD,
         "deliverers": _deliverers(settings),
+        "trusted": _trusted(settings),
+        "passing_seconds": _PASSING_SECONDS,
         "fingerprint": facts.certificate or "none yet",
     }
     digest = hashlib.sha256()
@@ -96,6 +105,15 @@ def _deliverers(settings: NodeSettings) -> str:
     peers = (*settings.having(Role.MX), *settings.having(Role.STORAGE))
     addresses = {ipaddress.ip_address(address) for peer in peers for address in peer.addresses}
     return ", ".join(f"'{text}'" for text in sorted(str(address) for address in addresses)) or "''"
+
+
+def _trusted(settings: NodeSettings) -> str:
+    """Return the addresses that may say for whom they speak: the storage nodes, this one's waiting room too.
+
+    Not 127.0.0.1, or a person on this machine would be asked for his password without TLS.
+    """
+    addresses = {ipaddress.ip_address(text) for peer in settings.having(Role.STORAGE) for text in peer.addresses}
+    return " ".join(sorted(str(address) for address in addresses))
 
 
 def _text(template: str, values: dict[str, object]) -> str:

@@ -38,8 +38,10 @@ class Sizing:
 
     imap_login: Service
     pop3_login: Service
+    sieve_login: Service
     imap: int
     pop3: int
+    sieve: int
     ready: int
     """IMAP processes kept ready; POP3 keeps half of it."""
 
@@ -63,17 +65,22 @@ def sizing_for(facts: Facts, login_processes: str) -> Sizing:
     processors = max(1, facts.processors)
     imap = _between(100, facts.memory_mb // _MEGABYTES_PER_SESSION, 20_000)
     pop3 = max(50, imap // 4)
+    # Few people have a program that speaks ManageSieve, and it stays for a moment.
+    sieve = max(20, imap // 20)
     lmtp = _between(20, 10 * processors, 200)
     workers = _between(4, 2 * processors, 64)
-    imap_login, pop3_login = _login(imap, processors, shared), _login(pop3, processors, shared)
-    total = imap_login.processes + pop3_login.processes + imap + pop3 + lmtp + workers
+    imap_login, pop3_login, sieve_login = (_login(sessions, processors, shared) for sessions in (imap, pop3, sieve))
+    logins = imap_login.processes + pop3_login.processes + sieve_login.processes
+    total = logins + imap + pop3 + sieve + lmtp + workers
     cache = _between(16, facts.memory_mb // 32, 512)
     return Sizing(
         shared_logins=shared,
         imap_login=imap_login,
         pop3_login=pop3_login,
+        sieve_login=sieve_login,
         imap=imap,
         pop3=pop3,
+        sieve=sieve,
         ready=_between(2, 2 * processors, 32),
         lmtp=lmtp,
         auth_workers=workers,

@@ -51,5 +51,9 @@ class Hosts:
         del settings, host
         return ()
 
+    def mailstore(self, settings: NodeSettings, host: Host) -> None:
+        """Return none: there are no mailboxes here."""
+        del settings, host
+
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Do nothing."""

@@ -69,5 +69,9 @@ class Nftables:
         del settings, host
         return ()
 
+    def mailstore(self, settings: NodeSettings, host: Host) -> None:
+        """Return none: there are no mailboxes here."""
+        del settings, host
+
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Do nothing: the agent asks ``alive`` at each look."""

@@ -112,6 +112,10 @@ class NullDriver:
         del settings, host
         return self._tables
 
+    def mailstore(self, settings: NodeSettings, host: Host) -> None:
+        """Return none: there are no mailboxes here."""
+        del settings, host
+
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Note it."""
         del settings, host

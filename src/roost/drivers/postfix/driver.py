@@ -124,9 +124,14 @@ class Postfix:
         self._recipients.settle()
         return (self._recipients,)
 
+    def mailstore(self, settings: NodeSettings, host: Host) -> None:
+        """Return none: there are no mailboxes here."""
+        del settings, host
+
     def tick(self, settings: NodeSettings, host: Host) -> None:
-        """Flush the queue where a server that mail waits for has come back."""
+        """Flush the queue where a server that mail waits for has come back; try mail whose mailbox has moved."""
         self._recipients.settle()
+        self._recipients.moved.hurry(host, self._layout.config)
         backup = Role.BACKUP_MX in settings.roles
         if self._watch.look(self._next_hops(settings), _QUIET_PRIMARY if backup else _QUIET_HOME):
             # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).

@@ -27,6 +27,7 @@ from roost.domain.errors import DaemonFailed
 from roost.drivers.postfix.entries import Entry, entry_of, hostname_in, owner_key
 from roost.drivers.postfix.layout import Layout
 from roost.drivers.postfix.mapfile import MapFile, NoFile, Transaction, text
+from roost.drivers.postfix.moved import Moved
 from roost.drivers.postfix.rows import BEGUN, LED, LEFT, REVISION, Files, find_strange, rows
 from roost.ports.driver import Batch
 
@@ -42,6 +43,7 @@ class Recipients:
         self._files = Files(MapFile(layout.recipients), MapFile(layout.hops), MapFile(layout.refusals))
         self._aliases, self._hops, self._refusals = self._files
         self._applying = threading.Lock()
+        self.moved = Moved()
 
     @property
     def table(self) -> Table:
@@ -121,6 +123,12 @@ class Recipients:
             if entry.hop:
                 hops[entry.hostname] = entry.hop
                 hops[owner_key(entry.hostname)] = key
+        with self._hops.read() as known:
+            self.moved.note(
+                entry.hostname
+                for entry in entries.values()
+                if entry.hop and known.get(entry.hostname) not in (None, entry.hop)
+            )
         if names := [entry.hostname for entry in fresh.values() if entry.hop]:
             hops[LED] = "\n".join(names)
         if names := [key for key, entry in fresh.items() if entry.refusal]:

@@ -1,0 +1,217 @@
+"""Moves on this node: reads its orders, keeps a worker for each mailbox that comes, answers for each that goes.
+
+The orders are the table ``moves``, kept by the feed like every other; so a node goes on with its moves while the
+controller is away, and after a restart begins where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
+from roost.agent.moving.reports import MoveTaker, Reports
+from roost.agent.moving.source import Source
+from roost.agent.moving.target import Worker
+from roost.agent.moving.waiting_room import WaitingRooms
+from roost.domain.errors import NodeAway, RoostError
+from roost.domain.move import Order, Part, Said, Wanted
+from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY, Host
+from roost.ports.mailstore import Mailstore, Stand
+from roost.wire import peer
+from roost.wire.peer import Line
+
+_LOOK_SECONDS = 1.0
+_COUNT_SECONDS = 5.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Papers:
+    """PEM files by which nodes know each other, and where a node listens for the others."""
+
+    authority: str = TLS_CA
+    identity: str = IDENTITY_CERTIFICATE
+    identity_key: str = IDENTITY_KEY
+    service: str = TLS_CERTIFICATE
+    service_key: str = TLS_KEY
+    listen: str = "::"
+    port: int = peer.PORT
+
+
+class Mover:
+    """One per agent. ``mailstore`` returns the mailboxes, None while there are none; ``connect`` the controller."""
+
+    def __init__(
+        self,
+        host: Host,
+        mailstore: Callable[[], Mailstore | None],
+        connect: Callable[[], MoveTaker],
+        papers: Papers | None = None,
+    ) -> None:
+        self._host = host
+        self._mailstore = mailstore
+        self._papers = papers or Papers()
+        self._reports = Reports(connect)
+        self._news = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="moves", daemon=True)
+        self._rooms: WaitingRooms | None = None
+        self._source: Source | None = None
+        self._server: socket.socket | None = None
+        self._workers: dict[int, Worker] = {}
+        self._counted: dict[int, tuple[int, float, float]] = {}
+        """For what was given away: sessions passed on, since when it is that many, when it was looked."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._reports.start()
+        self._thread.start()
+
+    def nudge(self) -> None:
+        """Look at the orders now."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """End soon: workers stop, holds are lifted."""
+        self._stopped = True
+        self._news.set()
+        self._thread.join(10)
+        self._reports.stop()
+        for worker in list(self._workers.values()):
+            worker.stop()
+        if self._source is not None:
+            for move in list(self._source.held()):
+                self._source.lift(move)
+        if self._server is not None:
+            with contextlib.suppress(OSError):
+                # Wakes the thread that accepts.
+                self._server.shutdown(socket.SHUT_RDWR)
+            self._server.close()
+        if self._rooms is not None:
+            self._rooms.close()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._news.clear()
+            try:
+                store = self._mailstore()
+                if store is not None:
+                    self._turn(store)
+            except RoostError as error:
+                _log.warning("moves", reason=str(error))
+            except Exception:  # noqa: BLE001 - the thread must live: a fault in one turn is logged, the next may be good
+                _log.exception("moves: a fault")
+            self._news.wait(_LOOK_SECONDS)
+
+    def _turn(self, store: Mailstore) -> None:
+        if self._source is None:
+            self._open(store)
+        assert self._source is not None  # noqa: S101 - opened above
+        orders = {order.move: order for order in store.orders()}
+        for move in [move for move in self._workers if move not in orders]:
+            self._workers.pop(move).stop()
+        self._reports.keep(set(orders))
+        for move, order in orders.items():
+            if order.part is Part.SOURCE:
+                self._leave(store, self._source, order)
+            elif move in self._workers:
+                self._workers[move].update(order)
+            else:
+                worker = self._workers[move] = Worker(order, store, self._host, self._connect, self._reports)
+                worker.start()
+
+    # The source
+
+    def _open(self, store: Mailstore) -> None:
+        """Begin to answer other nodes."""
+        self._rooms = WaitingRooms()
+        self._source = Source(store, self._host, self._rooms, self.nudge)
+        self._server = _listening(self._papers)
+        threading.Thread(target=self._accept, name="other nodes", daemon=True).start()
+
+    def _accept(self) -> None:
+        assert self._server is not None  # noqa: S101 - opened before
+        while not self._stopped:
+            try:
+                plain, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(plain,), name="another node", daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        assert self._source is not None  # noqa: S101 - opened before
+        papers = self._papers
+        try:
+            line, name = peer.accept(
+                plain, authority=papers.authority, certificate=papers.service, key=papers.service_key
+            )
+        except RoostError as error:
+            _log.warning("moves: a connection was refused", reason=str(error))
+            return
+        try:
+            self._source.serve(line, name)
+        except RoostError as error:
+            _log.warning("moves: a connection ended", node=name, reason=str(error))
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("moves: a fault", node=name)
+        finally:
+            line.close()
+
+    def _leave(self, store: Mailstore, source: Source, order: Order) -> None:
+        """Say what is to be said of a mailbox that leaves."""
+        gone = {standing.move: standing for standing in store.standings() if standing.stand is Stand.MOVED}
+        if order.wanted is Wanted.SETTLE:
+            self._count(store, order)
+        elif order.move in gone:
+            self._reports.say(order, Said.MOVED, body=gone[order.move].evidence)
+        elif order.wanted is Wanted.DROP:
+            source.lift(order.move)
+            self._reports.say(order, Said.DROPPED)
+
+    def _count(self, store: Mailstore, order: Order) -> None:
+        """Count who still comes by an old DNS answer."""
+        now = time.monotonic()
+        sessions, since, looked = self._counted.get(order.move, (-1, now, 0.0))
+        if now - looked < _COUNT_SECONDS:
+            return
+        found = store.passed_on(order.number)
+        if found != sessions:
+            since = now
+        self._counted[order.move] = (found, since, now)
+        body = json.dumps({"sessions": found, "idle": round(now - since)})
+        self._reports.say(order, Said.PASSED_ON, body=body)
+
+    # The target
+
+    def _connect(self, order: Order) -> Line:
+        store, papers = self._mailstore(), self._papers
+        if store is None:
+            raise NodeAway("This node has no mailboxes any more.")
+        return peer.connect(
+            store.peer_address(order.peer),
+            order.peer,
+            authority=papers.authority,
+            certificate=papers.identity,
+            key=papers.identity_key,
+            port=papers.port,
+        )
+
+
+def _listening(papers: Papers) -> socket.socket:
+    """Return the listening socket: IPv6 takes IPv4 as well where the machine has it."""
+    try:
+        if ":" in papers.listen:
+            return socket.create_server(
+                (papers.listen, papers.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64
+            )
+    except (OSError, ValueError):
+        return socket.create_server(("0.0.0.0", papers.port), backlog=64)  # noqa: S104 - whoever asks shows a certificate
+    return socket.create_server((papers.listen, papers.port), backlog=64)

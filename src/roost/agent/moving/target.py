@@ -1,0 +1,327 @@
+"""The target's side: one worker for each move, which pulls copies and then has the mailbox handed over.
+
+The worker does what its order wants and reports what came of it; the controller decides what is wanted next. A worker
+may be stopped or die at any point: another one begins again from the order and from what the source says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from roost.agent.moving.pull import Pass, Pull
+from roost.agent.moving.reports import Reports
+from roost.domain.errors import DaemonFailed, NodeAway, RoostError
+from roost.domain.evidence import Evidence, differences
+from roost.domain.move import Order, Said, Wanted
+from roost.ports.host import Host
+from roost.ports.mailstore import Copy, Mailstore
+from roost.wire.peer import Line, PeerReply, PeerRequest
+
+_SHORT_SECONDS = 1.0
+"""A pass that took no longer makes a hold worth asking for."""
+
+_PATIENCE = 6
+"""After so many passes one of half the hold is short enough; users who are never quiet are moved as well."""
+
+_PASSES_MAX = 40
+_FRESH_SECONDS = 3.0
+"""A copy that is older is brought up to date once more before a hold."""
+
+_ROOM_SHARE = 1.2
+_ANSWER_SECONDS = 15.0
+_PAUSE_MAX = 10.0
+_log = structlog.get_logger()
+
+
+class _Impossible(RoostError):
+    """The move cannot be done: waiting will not help."""
+
+
+@dataclass
+class Progress:
+    """What is shown while a mailbox is copied; octets as they go over the wire."""
+
+    passes: int = 0
+    messages: int = 0
+    octets: int = 0
+    total_messages: int = 0
+    total_octets: int = 0
+    seconds: float = 0.0
+    expected_pause_ms: int = 0
+
+    def text(self) -> str:
+        """Return it as JSON."""
+        return json.dumps({**vars(self), "seconds": round(self.seconds, 2)}, separators=(",", ":"))
+
+
+@dataclass
+class Worker:
+    """One move's worker. ``connect`` opens a connection to the source."""
+
+    order: Order
+    store: Mailstore
+    host: Host
+    connect: Callable[[Order], Line]
+    reports: Reports
+    _news: threading.Event = field(default_factory=threading.Event)
+    _stopped: bool = False
+    _pull: Pull | None = None
+    _progress: Progress = field(default_factory=Progress)
+    _copied: float = 0.0
+    _tried: int = -1
+    _ready: int = -1
+    _asked: bool = False
+    """Whether the source was asked to give the mailbox away and has not answered."""
+
+    def start(self) -> None:
+        """Begin to work."""
+        threading.Thread(target=self._run, name=f"move {self.order.move}", daemon=True).start()
+
+    def update(self, order: Order) -> None:
+        """Take a changed order."""
+        if order != self.order:
+            _log.info("move", move=order.move, step="orders", wanted=str(order.wanted), attempt=order.attempt)
+            self.order = order
+            if order.wanted in {Wanted.DROP, Wanted.PAUSE} and self._pull is not None:
+                self._pull.cancel()
+            self._news.set()
+
+    def stop(self) -> None:
+        """End soon; what has been copied stays."""
+        self._stopped = True
+        if self._pull is not None:
+            self._pull.cancel()
+        self._news.set()
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stopped:
+            self._news.clear()
+            order = self.order
+            try:
+                busy = self._work(order)
+                pause = 0.0 if busy else 60.0
+            except _Impossible as error:
+                self.reports.say(order, Said.REFUSED, error.message)
+                pause = 60.0
+            except RoostError as error:
+                _log.warning("move: it is tried again", move=order.move, wanted=str(order.wanted), reason=str(error))
+                self.reports.say(order, Said.COPYING, str(error), self._progress.text())
+                pause = min(max(pause * 2, 0.5), _PAUSE_MAX)
+            except Exception:  # noqa: BLE001 - a fault in one move must not end the others, nor this one for good
+                _log.exception("move: a fault", move=order.move)
+                pause = _PAUSE_MAX
+            if pause:
+                self._news.wait(pause)
+
+    def _work(self, order: Order) -> bool:
+        """Do the next thing; True where more is to do at once."""
+        if order.wanted is Wanted.PREPARE:
+            self._prepare(order)
+        elif order.wanted is Wanted.COPY and self._ready != order.attempt:
+            self._copy(order)
+            return self._ready != order.attempt
+        elif order.wanted is Wanted.HAND_OVER and self._tried != order.attempt:
+            self._hand_over(order)
+        elif order.wanted is Wanted.DROP:
+            self._drop(order)
+        return False
+
+    def _prepare(self, order: Order) -> None:
+        """Look whether there is a place for the copy."""
+        found = self.store.found(order)
+        if found is Copy.FOREIGN:
+            raise _Impossible(
+                "On the target there is mail already where the copy is to be, and no move has put it there.",
+                remedy="Look at it on that machine, and take it away.",
+            )
+        with contextlib.closing(self.connect(order)) as line:
+            size = _yes(line.ask(PeerRequest(do="size", move=order.move), _ANSWER_SECONDS))
+        self._progress.total_messages, self._progress.total_octets = size.messages, size.octets
+        free, _ = self.store.room()
+        if found is Copy.NOTHING and size.octets * _ROOM_SHARE > free:
+            raise _Impossible(
+                f"The mailbox has {size.octets:,} bytes, and the target has {free:,} free.",
+                remedy="Choose another target.",
+            )
+
+    # Copying
+
+    def _copy(self, order: Order) -> None:
+        """Make one pass; say so, and say when a hold is worth asking for."""
+        if self._progress.passes == 0:
+            self._prepare(order)
+        done = self._one_pass(order)
+        self._copied = time.monotonic()
+        self._progress.expected_pause_ms = round(1000 * (done.seconds + 0.1))
+        enough = order.hold / 2 if self._progress.passes >= _PATIENCE else _SHORT_SECONDS
+        if not done.pulled.again and done.seconds <= enough:
+            # What this reads is then in caches on both sides, and need not be read from the disk in the hold.
+            self._compare(order)
+            self._ready = order.attempt
+            self.reports.say(order, Said.READY, body=self._progress.text())
+            return
+        if self._progress.passes >= _PASSES_MAX:
+            raise _Impossible(
+                f"After {self._progress.passes} passes one still takes {done.seconds:.1f} s: the user is too busy.",
+                remedy="Try again at a quieter hour.",
+            )
+        self.reports.say(order, Said.COPYING, body=self._progress.text())
+
+    def _one_pass(self, order: Order) -> Pass:
+        began, before = time.monotonic(), self._progress.octets
+        with contextlib.closing(self.connect(order)) as line:
+            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+            ended = threading.Event()
+            threading.Thread(target=self._show, args=(order, pull, ended, before), daemon=True).start()
+            try:
+                done = pull.run(line)
+            finally:
+                ended.set()
+                self._pull = None
+        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
+        self._progress.passes += 1
+        self._progress.octets = before + done.octets
+        self._progress.seconds += time.monotonic() - began
+        self._progress.messages = self.store.size(order)[0]
+        _log.info(
+            "move", move=order.move, step="pass", number=self._progress.passes, ms=round(done.seconds * 1000),
+            octets=done.octets, words=done.pulled.words,
+        )  # fmt: skip
+        return done
+
+    def _show(self, order: Order, pull: Pull, ended: threading.Event, before: int) -> None:
+        """Say every second how far a long pass is."""
+        while not ended.wait(1.0):
+            self._progress.octets = before + pull.so_far
+            self._progress.seconds += 1.0
+            self.reports.say(order, Said.COPYING, body=self._progress.text())
+
+    def _compare(self, order: Order) -> None:
+        """Compare without a hold, for what does not change while a user works: folders and their UIDVALIDITY."""
+        with contextlib.closing(self.connect(order)) as line:
+            line.send(PeerRequest(do="evidence", move=order.move, deep=order.deep))
+            mine = self.store.evidence(order, deep=order.deep)
+            theirs = Evidence.of_text(_yes(line.receive(PeerReply, 600.0)).evidence)
+        for name in {*mine.folders} & {*theirs.folders}:
+            if mine.folders[name].uidvalidity != theirs.folders[name].uidvalidity:
+                raise DaemonFailed(f"UIDVALIDITY of the folder {name!r} differs on the two nodes.")
+        _log.info("move", move=order.move, step="proof", alike=mine == theirs)
+
+    # The hand-over
+
+    def _hand_over(self, order: Order) -> None:
+        """Ask for a hold, bring the copy up to date, prove it, and ask for the mailbox."""
+        if time.monotonic() - self._copied > _FRESH_SECONDS:
+            self._one_pass(order)
+        self._tried = order.attempt
+        try:
+            line = self.connect(order)
+        except NodeAway as error:
+            self.reports.say(order, Said.FAILED, str(error))
+            return
+        with contextlib.closing(line):
+            try:
+                if _yes(line.ask(PeerRequest(do="state", move=order.move), _ANSWER_SECONDS)).stand == "moved":
+                    # A worker before this one came so far and did not hear the answer.
+                    self._take(order)
+                    return
+                self._attempt(order, line)
+            except RoostError as error:
+                if self._asked:
+                    self._find_out(order)
+                    return
+                _log.warning("move", move=order.move, step="failed", attempt=order.attempt, reason=str(error))
+                self.store.close(order.move)
+                with contextlib.suppress(NodeAway):
+                    line.ask(PeerRequest(do="lift", move=order.move), _ANSWER_SECONDS)
+                self._ready = -1
+                self.reports.say(order, Said.FAILED, str(error), self._progress.text())
+
+    def _attempt(self, order: Order, line: Line) -> None:
+        with contextlib.closing(self.connect(order)) as stream:
+            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+            try:
+                asked = PeerRequest(do="hold", move=order.move, attempt=order.attempt, deep=order.deep)
+                began = time.monotonic()
+                _yes(line.ask(asked, order.hold + 1.0))
+                done = pull.run(stream, patient=False, seconds=order.hold)
+            except RoostError:
+                pull.cancel()
+                raise
+            finally:
+                self._pull = None
+        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
+        _log.info("move", move=order.move, step="last-pass", ms=round(done.seconds * 1000), words=done.pulled.words)
+        line.send(PeerRequest(do="evidence", move=order.move, deep=order.deep))
+        mine = self.store.evidence(order, deep=order.deep)
+        theirs = Evidence.of_text(_yes(line.receive(PeerReply, order.hold)).evidence)
+        if found := differences(theirs, mine):
+            raise DaemonFailed(" ".join(found[:5]))
+        _log.info("move", move=order.move, step="compare", ms=round((time.monotonic() - began) * 1000))
+        self.store.admit(order.move)
+        _log.info("move", move=order.move, step="admit")
+        self._asked = True
+        asked = PeerRequest(do="give-away", move=order.move, attempt=order.attempt, evidence=mine.text())
+        reply = line.ask(asked, _ANSWER_SECONDS)
+        self._asked = False
+        _yes(reply)
+        self._take(order)
+
+    def _take(self, order: Order) -> None:
+        """The mailbox is this node's."""
+        self.store.admit(order.move, everyone=True)
+        _log.info("move", move=order.move, step="opened")
+
+    def _find_out(self, order: Order) -> None:
+        """The source was asked to give the mailbox away, and its answer is lost: ask until it is known.
+
+        Meanwhile the source's own connections are let in, since they come only if it did.
+        """
+        pause = 0.2
+        while not self._stopped and self.order.wanted is Wanted.HAND_OVER:
+            with contextlib.suppress(NodeAway), contextlib.closing(self.connect(order)) as line:
+                stand = _yes(line.ask(PeerRequest(do="state", move=order.move), _ANSWER_SECONDS)).stand
+                if stand == "moved":
+                    self._asked = False
+                    self._take(order)
+                    return
+                if not stand:
+                    self._asked = False
+                    self.store.close(order.move)
+                    self._ready = -1
+                    self.reports.say(order, Said.FAILED, "The hold was over before the source answered.")
+                    return
+            self._news.wait(pause)
+            self._news.clear()
+            pause = min(pause * 2, _PAUSE_MAX)
+
+    def _drop(self, order: Order) -> None:
+        """Undo this node's part; never what has become the mailbox.
+
+        Only a worker on this node ever asks for a hand-over, so what the source says now stays true.
+        """
+        with contextlib.closing(self.connect(order)) as line:
+            if _yes(line.ask(PeerRequest(do="state", move=order.move), _ANSWER_SECONDS)).stand == "moved":
+                return
+        self.store.close(order.move)
+        self.store.discard(order)
+        self.store.keep_state(order.move, "")
+        _log.info("move", move=order.move, step="dropped")
+        self.reports.say(order, Said.DROPPED)
+
+
+def _yes(reply: PeerReply | None) -> PeerReply:
+    """Return an answer that is one; raises ``NodeAway`` with the source's words."""
+    if reply is None:
+        raise NodeAway("The source has closed the connection.")
+    if not reply.ok:
+        raise NodeAway(f"The source says: {reply.words}")
+    return reply

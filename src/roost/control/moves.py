@@ -1,0 +1,295 @@
+"""Moves as administrators ask for them: one mailbox or many, to a node or wherever there is room; and the way back.
+
+Asking checks and writes down; what follows is the mover's (``roost.control.mover``). All moves of one request are
+asked for, or none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from roost.control import domains, mailboxes, nodes
+from roost.control.followers import Followers
+from roost.control.placing import Placer
+from roost.control.writing import Done, writing
+from roost.domain.cluster import FORMATS, Cluster, Mailbox, Node, Role, Suspended
+from roost.domain.errors import BadImport, BadSetting, Finding, NotFound, Refused, RoostError
+from roost.domain.move import OPEN, Move, State
+from roost.ports.store import Reader, Step, Store, Writer
+
+_CHUNK = 2000
+_SAID_MAX = 100
+_FINDINGS_MAX = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Moves that somebody wants. Either ``mailboxes``, as (address, target or ''), or all of a ``domain``, of a node
+    (``home``), or both. ``to`` is the target of all that name none; '' lets Roost choose."""
+
+    mailboxes: Sequence[tuple[str, str]] = ()
+    domain: str = ""
+    home: str = ""
+    to: str = ""
+    format: str = ""
+    deep: bool = False
+    parent: str = ""
+
+
+@dataclass
+class Asked(Done):
+    """What was asked for: the ids of the moves, and the batch that they are, '' for a single one."""
+
+    ids: list[int] = field(default_factory=list)
+    parent: str = ""
+
+
+def find(view: Reader, identity: int) -> Move:
+    """Return a move, with its certificate; raises ``NotFound``."""
+    move = view.move(identity)
+    if move is None:
+        raise NotFound(f"There is no move {identity}.", field="move", remedy="See 'roost move list'.")
+    return move
+
+
+def ask(
+    store: Store, followers: Followers, actor: str, wanted: Wanted, now: datetime, *, dry_run: bool = False
+) -> Asked:
+    """Ask for moves. A single refusal is raised as it is, several as ``BadImport``, by the place in the request.
+
+    Of a whole domain or node, mailboxes that are at home on the target already, or are being moved, are left out.
+    """
+    _check(wanted)
+    asked = Asked()
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        asker = _Asker(tx, followers, wanted, actor, now)
+        findings: list[Finding] = []
+        moves: list[Move] = []
+        for some in _meant(tx, asker.cluster, wanted):
+            asker.learn([meant for _, meant, _ in some if isinstance(meant, Mailbox)])
+            for place, meant, to in some:
+                try:
+                    if isinstance(meant, RoostError):
+                        raise meant
+                    move = asker.move(meant, to, leave_out=not wanted.mailboxes)
+                except RoostError as error:
+                    if len(wanted.mailboxes) <= 1:
+                        raise
+                    findings.append(Finding(place, 1, error.field, error.message))
+                    continue
+                if move is not None:
+                    moves.append(move)
+        if findings:
+            raise BadImport(
+                f"{len(findings)} of {len(wanted.mailboxes)} mailboxes cannot be moved; nothing was asked for.",
+                tuple(findings[:_FINDINGS_MAX]),
+                remedy="Leave them out, or put right what is in the way.",
+            )
+        if moves:
+            ids = tx.new_move_ids(len(moves))
+            asked.ids, asked.parent = list(ids), wanted.parent or (f"b{ids[0]}" if len(ids) > 1 else "")
+            moves = [replace(move, id=own, parent=asked.parent) for own, move in zip(ids, moves, strict=True)]
+            done.revision = tx.put_moves([Step(None, move, "move asked") for move in moves])
+        asked.did = _said(moves, asked.parent, asker.left_out)
+    asked.revision = done.revision
+    return asked
+
+
+def _check(wanted: Wanted) -> None:
+    if bool(wanted.mailboxes) == bool(wanted.domain or wanted.home):
+        raise BadSetting(
+            "Either mailboxes are named, or a domain or a node from which all are moved.",
+            field="mailboxes",
+            remedy="Name addresses, or give a domain, a node to move from, or both.",
+        )
+    if wanted.format and wanted.format not in FORMATS:
+        raise BadSetting(
+            f"There is no format {wanted.format!r}.", field="format", remedy=f"The formats are: {', '.join(FORMATS)}."
+        )
+
+
+def _meant(tx: Reader, cluster: Cluster, wanted: Wanted) -> Iterator[list[tuple[int, Mailbox | RoostError, str]]]:
+    """Yield in chunks what is meant: its place in the request, the mailbox or why there is none, and its target."""
+    for first in range(0, len(wanted.mailboxes), _CHUNK):
+        named = wanted.mailboxes[first : first + _CHUNK]
+        yield [(first + n, _found(tx, address), to or wanted.to) for n, (address, to) in enumerate(named, 1)]
+    if wanted.mailboxes:
+        return
+    domain = domains.find(cluster, wanted.domain).name if wanted.domain else ""
+    home = nodes.find(cluster, wanted.home).name if wanted.home else ""
+    after = ""
+    while some := tx.mailboxes(domain=domain, home=home, after=after, limit=_CHUNK):
+        yield [(0, mailbox, wanted.to) for mailbox in some]
+        after = str(some[-1].address)
+
+
+def _found(tx: Reader, address: str) -> Mailbox | RoostError:
+    try:
+        return mailboxes.find(tx, address)
+    except RoostError as error:
+        return error
+
+
+class _Asker:
+    """Makes the moves of one request."""
+
+    def __init__(self, tx: Writer, followers: Followers, wanted: Wanted, actor: str, now: datetime) -> None:
+        self.cluster = tx.cluster()
+        self.left_out = Counter[str]()
+        self._tx = tx
+        self._moving: dict[int, Move] = {}
+        self._followers = followers
+        self._wanted = wanted
+        self._actor = actor
+        self._now = now
+        self._seen: set[int] = set()
+        self._able = [node for node in self.cluster.with_role(Role.STORAGE) if not self._fault(node)]
+        homes = Counter(tx.homes())
+        for (_, target), count in tx.count_moves(OPEN - {State.SETTLING}).items():
+            homes[target] += count
+        self._placer = Placer(replace(self.cluster, nodes=tuple(self._able)), homes)
+        self._refusing = {d.name for d in self.cluster.domains if d.suspended is Suspended.REFUSE}
+
+    def learn(self, some: Sequence[Mailbox]) -> None:
+        """Ask once for many mailboxes which of them are being moved."""
+        self._moving = self._tx.open_moves(mailbox.number for mailbox in some)
+
+    def move(self, mailbox: Mailbox, to: str, *, leave_out: bool, back_of: int = 0) -> Move | None:
+        """Return the move of a mailbox, without its id, or None where it is left out; raises ``Refused``."""
+        target = self._target(to).name if to else ""
+        for why, reason in self._hindrances(mailbox, target):
+            if leave_out:
+                self.left_out[why] += 1
+                return None
+            raise Refused(reason, field="to" if why == _THERE else "address", remedy=_REMEDIES[why])
+        if not target:
+            target = self._choose(mailbox)
+        self._seen.add(mailbox.number)
+        wanted = self._wanted
+        return Move(
+            id=0,
+            address=mailbox.address,
+            number=mailbox.number,
+            source=mailbox.home,
+            target=target,
+            state=State.ASKED,
+            asked=self._now,
+            changed=self._now,
+            actor=self._actor,
+            format="" if wanted.format == mailbox.format else wanted.format,
+            deep=wanted.deep,
+            back_of=back_of,
+        )
+
+    def _hindrances(self, mailbox: Mailbox, target: str) -> Iterator[tuple[str, str]]:
+        """Yield why a mailbox cannot be moved: in short, and in a sentence."""
+        if mailbox.home == target:
+            yield _THERE, f"{mailbox.address} is at home on {target} already."
+        if mailbox.number in self._seen:
+            yield _TWICE, f"{mailbox.address} occurs twice."
+        if other := self._moving.get(mailbox.number):
+            yield _MOVING, f"{mailbox.address} is being moved to {other.target} already (move {other.id})."
+        if mailbox.suspended and mailbox.address.domain in self._refusing:
+            yield _REFUSED, f"{mailbox.address} is suspended, and its domain refuses mail for such mailboxes."
+
+    def _target(self, name: str) -> Node:
+        """Return the node that is named, if a mailbox can be moved there."""
+        node = nodes.find(self.cluster, name)
+        if fault := self._fault(node):
+            raise Refused(f"{node.name} {fault}.", field="to", remedy="See 'roost status'; or let Roost choose.")
+        return node
+
+    def _choose(self, mailbox: Mailbox) -> str:
+        if not any(node.name != mailbox.home for node in self._able):
+            raise Refused(
+                f"There is no other storage node to which {mailbox.address} could go.",
+                field="to",
+                remedy="Add one with 'roost node add', or see 'roost status' what the others lack.",
+            )
+        return self._placer.place(None, but=mailbox.home)
+
+    def _fault(self, node: Node) -> str:
+        """Return why nothing can be moved to a node, '' where it can."""
+        if Role.STORAGE not in node.roles:
+            return "is no storage node"
+        if not node.joined:
+            return "has not joined yet"
+        seen = self._followers.seen(node.name)
+        if not seen.connected(self._now):
+            return "is not connected"
+        for driver, words in sorted(seen.health.items()):
+            return f"is not well ({driver}: {words.rstrip('.')})"
+        return ""
+
+
+_THERE, _TWICE, _MOVING, _REFUSED = "at home there", "named twice", "being moved", "suspended"
+_REMEDIES = {
+    _THERE: "Choose another node.",
+    _TWICE: "Name it once.",
+    _MOVING: "Wait until that is done, or call 'roost move abort' first.",
+    _REFUSED: "Resume it, or let its domain accept or defer such mail while it moves.",
+}
+
+
+def _said(moves: Sequence[Move], parent: str, left_out: Counter[str]) -> list[str]:
+    """Return what was asked for in sentences: each move, or where there are very many, each pair of nodes."""
+    if len(moves) <= _SAID_MAX:
+        said = [f"{m.address} moves from {m.source} to {m.target} (move {m.id})." for m in moves]
+    else:
+        pairs = Counter((move.source, move.target) for move in moves)
+        said = [f"{n} mailboxes move from {source} to {target}." for (source, target), n in sorted(pairs.items())]
+    if parent and moves:
+        said.append(f"Together they are the batch {parent}.")
+    said += [f"{n} left out: {why}." for why, n in sorted(left_out.items())]
+    return said
+
+
+def kept_until(move: Move, keep_days: int) -> datetime | None:
+    """Return until when the source keeps its copy; None where it has none that could be taken back."""
+    return move.changed + timedelta(days=keep_days) if move.state is State.DONE else None
+
+
+def back(
+    store: Store, followers: Followers, actor: str, identity: int, now: datetime, *, dry_run: bool = False
+) -> Asked:
+    """Ask for the way back of a move that is done: to its source, which still keeps a copy. New mail comes along."""
+    asked = Asked()
+    with writing(store, actor, dry_run=dry_run) as (tx, done):
+        old = find(tx, identity)
+        mailbox = tx.mailbox(old.address)
+        until = kept_until(old, tx.cluster().policy.keep_days)
+        if reason := _not_back(tx, old, mailbox, until, now):
+            raise Refused(
+                f"Move {old.id} cannot be taken back: {reason}.",
+                field="move",
+                remedy="Ask for a new move with 'roost user move ADDRESS --to NODE'.",
+            )
+        assert mailbox is not None  # noqa: S101 - looked at above
+        wanted = Wanted(to=old.source, format=old.format_before, deep=old.deep)
+        asker = _Asker(tx, followers, wanted, actor, now)
+        asker.learn([mailbox])
+        move = asker.move(mailbox, old.source, leave_out=False, back_of=old.id)
+        assert move is not None  # noqa: S101 - nothing is left out
+        move = replace(move, id=tx.new_move_ids(1)[0])
+        done.revision = tx.put_moves([Step(None, move, "move asked")])
+        asked.ids = [move.id]
+        asked.did = [f"{move.address} moves back from {move.source} to {move.target} (move {move.id})."]
+    asked.revision = done.revision
+    return asked
+
+
+def _not_back(tx: Reader, old: Move, mailbox: Mailbox | None, until: datetime | None, now: datetime) -> str:
+    if mailbox is None or mailbox.number != old.number:
+        return "the mailbox was removed since"
+    if until is None:
+        return f"it is {old.state}, not done"
+    if now >= until:
+        return f"{old.source} has not kept its copy any longer than {until:%Y-%m-%d %H:%M} UTC"
+    since = tx.moves(states=[State.SETTLING, State.DONE], address=str(old.address), after=old.id, limit=_CHUNK)
+    later = [move for move in since if move.number == old.number]
+    if later or mailbox.home != old.target:
+        return "the mailbox has moved since" + (f" (move {later[-1].id})" if later else "")
+    return ""

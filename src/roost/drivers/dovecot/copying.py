@@ -1,0 +1,152 @@
+"""The copy of a mailbox: the two commands of dsync, and what is on the target where the copy is to be.
+
+dsync(1) compares both sides and makes the target like the source: ``doveadm backup -R`` runs on the target and
+pulls. It is several times quicker than pushing. The first pass copies everything, a later one what is new, and one
+that is given the last pass's *state* does not even look at what was there before. A state is refused (exit status
+75 or 2) when the source's log has been rotated since.
+
+Whose a copy is says a file ``.roost-copy`` in the home: the move that made it, or, in the copy that stays on the
+source, the move by which the mailbox left and the evidence as it was then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from roost.domain.errors import DaemonFailed
+from roost.domain.move import Order
+from roost.drivers.dovecot import fence
+from roost.drivers.dovecot.database import Database
+from roost.drivers.dovecot.layout import Layout
+from roost.ports.host import File, Host
+from roost.ports.mailstore import Pulled
+
+MARK = ".roost-copy"
+
+_PARTLY = 2
+"""doveadm-sync(1): it worked, but not all could be done; another run is needed."""
+
+_TEMPFAIL = 75
+"""sysexits.h: also what a refused state ends with."""
+
+_WORDS_MAX = 500
+_REFUSED_STATE = "retry with a full sync"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What ``.roost-copy`` says; ``evidence`` is '' in a copy that is being made."""
+
+    move: int
+    evidence: str = ""
+
+
+def server_argv(layout: Layout, user: str) -> tuple[str, ...]:
+    """Return the source's end of a stream."""
+    return ("doveadm", "-c", layout.conf, "dsync-server", "-u", user)
+
+
+def pull_argv(layout: Layout, order: Order, state: str, carrier: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one pass. With ``-s`` and an empty state the pass is a full one and says the state for the next.
+
+    dsync puts the word ``dsync-server`` behind the command that carries its stream; as ``$0`` of a shell it does no
+    harm.
+    """
+    carried = ("sh", "-c", f"exec {shlex.join(carrier)}")
+    return ("doveadm", "-c", layout.conf, "backup", "-R", "-u", order.address, "-s", state, *carried)
+
+
+def pulled(code: int, out: str, err: str) -> Pulled:
+    """Say what the end of a pass means; raises ``DaemonFailed`` where another pass would not help."""
+    words = (err.strip() or out.strip())[-_WORDS_MAX:]
+    refused = _REFUSED_STATE in err
+    if code not in (0, _PARTLY, _TEMPFAIL):
+        raise DaemonFailed(f"'doveadm backup' ended with {code}: {words}")
+    if code == _TEMPFAIL and not refused:
+        raise DaemonFailed(f"'doveadm backup' could not go on: {words}")
+    state = out.strip().splitlines()[-1] if code == 0 and out.strip() else ""
+    return Pulled(state, again=code == _PARTLY and not refused, full=refused, words=words if code else "")
+
+
+class Admitted(IntEnum):
+    """Who is let in where a copy is; the view ``door`` (``schema.sql``) knows the numbers."""
+
+    NOBODY = 0
+    SOURCE = 1
+    """Connections that the source passes on."""
+
+    EVERYONE = 2
+    """The source has given the mailbox away."""
+
+
+class Notes:
+    """What the target notes of a copy: dsync's state, and whether the source may pass somebody on to it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep_state(self, move: int, state: str) -> None:
+        """Keep dsync's state."""
+        self._note(move, "state", state, durable=False)
+
+    def state(self, move: int) -> str:
+        """Return what was kept."""
+        with self._database.read() as connection:
+            found = connection.execute("SELECT state FROM incoming WHERE move = ?", (move,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def admit(self, move: int, who: Admitted) -> None:
+        """Note who is let in. On the disk when it returns: the source gives away after it."""
+        self._note(move, "admitted", int(who), durable=True)
+
+    def forget(self, move: int) -> None:
+        """Forget both."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM incoming WHERE move = ?", (move,))
+
+    def _note(self, move: int, column: str, value: str | int, *, durable: bool) -> None:
+        with self._database.write(durable=durable) as connection:
+            connection.execute(
+                f"INSERT INTO incoming (move, {column}) VALUES (?, ?)"  # noqa: S608 - two names of columns
+                f" ON CONFLICT (move) DO UPDATE SET {column} = excluded.{column}",
+                (move, value),
+            )
+
+
+def mark_of(home: Path) -> Mark | None:
+    """Return what a home's mark says; None for none that can be read."""
+    try:
+        found = json.loads((home / MARK).read_text("utf-8"))
+        return Mark(int(found["move"]), str(found["evidence"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def mark(host: Host, layout: Layout, home: Path, said: Mark) -> None:
+    """Write a home's mark; raises ``DaemonFailed``."""
+    text = json.dumps({"move": said.move, "evidence": said.evidence})
+    host.write(File(str(home / MARK), f"{text}\n", 0o600, f"{layout.uid}:{layout.uid}"))
+
+
+def is_empty(home: Path) -> bool:
+    """Say whether there is nothing where a copy is to be."""
+    try:
+        return next(iter(os.scandir(home)), None) is None
+    except FileNotFoundError:
+        return True
+
+
+def discard(host: Host, layout: Layout, order: Order) -> None:
+    """Remove a copy that this very move has made; raises ``DaemonFailed``."""
+    home = Path(layout.mail) / fence.home_of(order)
+    found = mark_of(home)
+    if found is None or found.move != order.move or found.evidence:
+        return
+    if home.parent.resolve() != Path(layout.mail).resolve() / home.parent.name or home.is_symlink():
+        raise DaemonFailed(f"{home} leads elsewhere by a symbolic link: it is left alone.")
+    host.run(["rm", "-rf", "--one-file-system", "--", str(home)], seconds=600)

@@ -1,0 +1,161 @@
+"""The mailboxes of this node as a move works with them: implements ``roost.ports.mailstore.Mailstore``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from roost.domain.evidence import Evidence
+from roost.domain.move import Order
+from roost.drivers.dovecot import copying, fence, peers
+from roost.drivers.dovecot.copying import Admitted, Mark, Notes
+from roost.drivers.dovecot.database import Database
+from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
+from roost.drivers.dovecot.evidence import Witness
+from roost.drivers.dovecot.holds import Holds
+from roost.drivers.dovecot.layout import Layout
+from roost.drivers.dovecot.moves import Moves
+from roost.drivers.dovecot.render import HELD
+from roost.drivers.dovecot.sessions import Sessions
+from roost.ports.host import Host
+from roost.ports.mailstore import Copy, Pulled, Standing
+
+
+class DovecotMailstore:
+    """One node's mailboxes; see the port for what each method promises."""
+
+    def __init__(self, database: Database, layout: Layout, host: Host, sessions: Sessions) -> None:
+        self._database = database
+        self._layout = layout
+        self._host = host
+        self._doveadm = Doveadm(layout, host)
+        self._holds = Holds(database, layout, self._doveadm, sessions)
+        self._moves = Moves(database)
+        self._notes = Notes(database)
+        self._witness = Witness(self._doveadm)
+
+    def recover(self, *, all_: bool) -> None:
+        """Lift holds whose deadline is over, or ``all_`` of them: those that a killed agent has left."""
+        self._holds.recover(all_=all_)
+
+    def orders(self) -> list[Order]:
+        """Return the orders."""
+        return self._moves.orders()
+
+    def peer_address(self, name: str) -> str:
+        """Return another storage node's address."""
+        return peers.address_of(self._database, name)
+
+    def own_address(self) -> str:
+        """Return the address at which Dovecot is asked whether it lives."""
+        return self._layout.probe
+
+    def ports(self) -> Mapping[str, int]:
+        """Return the ports; those of IMAP and POP3 are the ones with TLS from the first byte."""
+        where = self._layout
+        return {"imap": where.imaps, "pop3": where.pop3s, "lmtp": where.lmtp, "sieve": where.sieve}
+
+    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
+        """Close a mailbox."""
+        self._holds.hold(order, seconds, ports)
+
+    def lift(self, move: int) -> None:
+        """Open it again."""
+        self._holds.lift(move)
+
+    def give_away(self, move: int, evidence: str) -> bool:
+        """Give it away, and leave a mark in the copy that stays."""
+        given = self._holds.give_away(move, evidence)
+        if given:
+            kept = fence.moving(Path(self._layout.mail) / self._holds.home(move))
+            if kept.is_dir():
+                copying.mark(self._host, self._layout, kept, Mark(move, evidence))
+        return given
+
+    def standings(self) -> list[Standing]:
+        """Return what is held or was given away."""
+        return self._holds.standings()
+
+    def passed_on(self, number: int) -> int:
+        """Return how many sessions are being passed on now."""
+        with self._database.read() as connection:
+            found = connection.execute("SELECT address FROM account WHERE number = ?", (number,)).fetchone()
+        if found is None:
+            return 0
+        try:
+            there = fields(self._doveadm.run("proxy list"))
+        except Refused:
+            return 0
+        return there.count(str(found[0]))
+
+    def server_argv(self, order: Order) -> tuple[str, ...]:
+        """Return the source's end."""
+        return copying.server_argv(self._layout, self._user(order))
+
+    def found(self, order: Order) -> Copy:
+        """Say what is there. A copy that the source of an earlier move has kept is put back to its place first."""
+        home = fence.open_again(self._layout, fence.home_of(order))
+        if copying.is_empty(home):
+            return Copy.NOTHING
+        mark = copying.mark_of(home)
+        if mark is None or mark.move not in {order.move, order.kept}:
+            return Copy.FOREIGN
+        if mark.evidence and self._witness.look(order.move, order.address, home, deep=False).text() != mark.evidence:
+            # Somebody has changed it by hand since it was given away.
+            return Copy.FOREIGN
+        return Copy.OURS
+
+    def room(self) -> tuple[int, int]:
+        """Return free bytes and size of the file system."""
+        found = os.statvfs(self._layout.mail)
+        return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+    def pull_argv(self, order: Order, state: str, carrier: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the command of one pass, and mark the copy as this move's."""
+        home = fence.mailbox_folder(self._layout, fence.home_of(order))
+        if copying.mark_of(home) != Mark(order.move):
+            copying.mark(self._host, self._layout, home, Mark(order.move))
+        return copying.pull_argv(self._layout, order, state, carrier)
+
+    def pulled(self, code: int, out: str, err: str) -> Pulled:
+        """Say what its end means."""
+        return copying.pulled(code, out, err)
+
+    def keep_state(self, move: int, state: str) -> None:
+        """Keep dsync's state."""
+        self._notes.keep_state(move, state)
+
+    def state(self, move: int) -> str:
+        """Return it."""
+        return self._notes.state(move)
+
+    def admit(self, move: int, *, everyone: bool = False) -> None:
+        """Let the source's connections in, or everyone."""
+        self._notes.admit(move, Admitted.EVERYONE if everyone else Admitted.SOURCE)
+
+    def close(self, move: int) -> None:
+        """Let nobody in."""
+        self._notes.admit(move, Admitted.NOBODY)
+
+    def discard(self, order: Order) -> None:
+        """Remove this move's copy."""
+        self._witness.forget(order.move)
+        self._notes.forget(order.move)
+        copying.discard(self._host, self._layout, order)
+
+    def evidence(self, order: Order, *, deep: bool = False) -> Evidence:
+        """Return the mailbox as it is here."""
+        home = Path(self._layout.mail) / fence.home_of(order)
+        place = fence.moving(home) if fence.is_fence(home) else home
+        return self._witness.look(order.move, self._user(order), place, deep=deep)
+
+    def size(self, order: Order) -> tuple[int, int]:
+        """Return messages and bytes."""
+        values = fields(self._doveadm.run("mailbox status", "messages vsize", "*", user=self._user(order)))
+        return sum(map(int, values[1::3])), sum(map(int, values[2::3]))
+
+    def _user(self, order: Order) -> str:
+        """Return the name by which doveadm finds the mail where it is now."""
+        fenced = fence.is_fence(Path(self._layout.mail) / fence.home_of(order))
+        return f"{HELD}-{order.move}@invalid" if fenced else order.address
