@@ -40,21 +40,15 @@ def user(address: str, domain: str = DOMAIN) -> User:
     return User(address, f"{address.partition('@')[0]}.pop.{domain}", PASSWORD)
 
 
-def ask(cluster: Cluster, addresses: Sequence[str], *options: str, check: bool = True) -> list[View]:
-    """Ask for moves and return them at once."""
-    return views(cluster.roost("user", "move", *addresses, *options, "--no-wait", check=check))
-
-
-def views(answer: Any) -> list[View]:
-    """Return the moves in what a command printed: one, a list, or a list beside a receipt."""
-    if isinstance(answer, dict):
-        answer = answer.get("moves", [answer])
-    return list(answer)
+def ask(cluster: Cluster, addresses: Sequence[str], *options: str) -> list[int]:
+    """Ask for moves and return their numbers at once."""
+    return list(cluster.roost("user", "move", *addresses, *options, "--no-wait")["ids"])
 
 
 def show(cluster: Cluster, move: int) -> View:
     """Return a move as it is."""
-    return views(cluster.roost("move", "show", str(move)))[0]
+    found: View = cluster.roost("move", "show", str(move))
+    return found
 
 
 def wait(cluster: Cluster, move: int, states: Iterable[str], seconds: float = 120) -> View:
@@ -72,7 +66,7 @@ def wait(cluster: Cluster, move: int, states: Iterable[str], seconds: float = 12
 def move(cluster: Cluster, address: str, to: Machine, *options: str, seconds: float = 120) -> View:
     """Move a mailbox and return the move once the mailbox has its new home."""
     [asked] = ask(cluster, [address], "--to", to.name, *options)
-    view = wait(cluster, asked["id"], GIVEN, seconds)
+    view = wait(cluster, asked, GIVEN, seconds)
     assert cluster.home_of(address) is to
     return view
 
