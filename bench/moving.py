@@ -66,10 +66,9 @@ class Bench:
         first, second = self.stores
         return second if home is first else first
 
-    def ask(self, addresses: Sequence[str], target: Machine) -> list[dict[str, Any]]:
-        """Ask for moves."""
-        answer = self.cluster.roost("user", "move", *addresses, "--to", target.name, "--no-wait")
-        return list(answer.get("moves", [answer]) if isinstance(answer, dict) else answer)
+    def ask(self, addresses: Sequence[str], target: Machine) -> list[int]:
+        """Ask for moves; return their numbers."""
+        return list(self.cluster.roost("user", "move", *addresses, "--to", target.name, "--no-wait")["ids"])
 
     def wait(self, move: int, states: set[str], seconds: float = 600) -> dict[str, Any]:
         """Wait until a move has come so far."""
@@ -103,12 +102,12 @@ def measured(bench: Bench, user: User, target: Machine) -> tuple[int, Moved]:
         probe.wait_for(lambda event: event["what"] == "tried" and event["ok"])
         began = time.time()
         [asked] = bench.ask([user.address], target)
-        view = bench.wait(asked["id"], _GIVEN)
+        view = bench.wait(asked, _GIVEN)
         moved = time.time()
         probe.wait_for(lambda event: event["what"] == "tried" and event["began"] > moved + 1)
         events = traffic.stop()
     usual = statistics.median(event["seconds"] for event in events if event["what"] == "tried")
-    return asked["id"], Moved(pause(events, began, moved + 1), view["pause_ms"] / 1000, moved - began, usual)
+    return asked, Moved(pause(events, began, moved + 1), view["pause_ms"] / 1000, moved - began, usual)
 
 
 def pauses(bench: Bench, size: int, times: int) -> list[Moved]:
@@ -158,8 +157,8 @@ def copying(bench: Bench, messages: int, rounds: int) -> None:
             fill(source, [user.address], {"INBOX": messages})
             raws.append(messages / pair.pull(user.address))
             [asked] = bench.ask([user.address], target)
-            view = bench.wait(asked["id"], _GIVEN)
-            ours.append(messages / first_pass(target, asked["id"]))
+            view = bench.wait(asked, _GIVEN)
+            ours.append(messages / first_pass(target, asked))
             bench.wait(view["id"], _GIVEN)
     ratios = [our / raw for our, raw in zip(ours, raws, strict=True)]
     print(
@@ -187,7 +186,7 @@ def small(bench: Bench, count: int) -> None:
     users = bench.users("small", count, source)
     fill(source, [user.address for user in users], {"INBOX": 50})
     began = time.monotonic()
-    asked = {move["id"] for move in bench.ask([user.address for user in users], target)}
+    asked = bench.ask([user.address for user in users], target)
     homes: list[str] = []
     while homes.count(target.name) < count:
         assert time.monotonic() < began + 1800, f"{homes.count(target.name)} of {count} have moved"

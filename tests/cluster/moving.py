@@ -40,29 +40,22 @@ def user(address: str, domain: str = DOMAIN) -> User:
     return User(address, f"{address.partition('@')[0]}.pop.{domain}", PASSWORD)
 
 
-def ask(cluster: Cluster, addresses: Sequence[str], *options: str, check: bool = True) -> list[View]:
-    """Ask for moves and return them at once."""
-    asked = cluster.roost("user", "move", *addresses, *options, "--no-wait", check=check)
-    return [show(cluster, move) for move in asked["ids"]]
-
-
-def views(answer: Any) -> list[View]:
-    """Return the moves in what a command printed: one, a list, or a list beside a receipt."""
-    if isinstance(answer, dict):
-        answer = answer.get("moves", [answer])
-    return list(answer)
+def ask(cluster: Cluster, addresses: Sequence[str], *options: str) -> list[int]:
+    """Ask for moves and return their numbers at once."""
+    return list(cluster.roost("user", "move", *addresses, *options, "--no-wait")["ids"])
 
 
 def show(cluster: Cluster, move: int) -> View:
     """Return a move as it is."""
-    return views(cluster.roost("move", "show", str(move)))[0]
+    found: View = cluster.roost("move", "show", str(move))
+    return found
 
 
 def steps(cluster: Cluster, move: int) -> str:
     """Return what the storage nodes' agents logged of a move."""
     said = []
     for machine in cluster.machines_with("storage"):
-        if machine.running:
+        if machine.running and not machine.frozen:
             lines = machine.run(["journalctl", "-u", "roost-agent", "-o", "short-precise", "--no-pager"]).stdout
             said += [line for line in lines.splitlines() if f"move={move} " in f"{line} "]
     return "\n".join(sorted(said))
@@ -83,7 +76,7 @@ def wait(cluster: Cluster, move: int, states: Iterable[str], seconds: float = 12
 def move(cluster: Cluster, address: str, to: Machine, *options: str, seconds: float = 120) -> View:
     """Move a mailbox and return the move once the mailbox has its new home."""
     [asked] = ask(cluster, [address], "--to", to.name, *options)
-    view = wait(cluster, asked["id"], GIVEN, seconds)
+    view = wait(cluster, asked, GIVEN, seconds)
     assert cluster.home_of(address) is to
     return view
 

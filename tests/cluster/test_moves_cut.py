@@ -46,7 +46,7 @@ def test_cut(cluster: Cluster, cut: Cut) -> None:
         finally:
             halted.close()
         cluster.wait_ready()
-        view = wait(cluster, asked["id"], [*GIVEN, "undone"])
+        view = wait(cluster, asked, [*GIVEN, "undone"])
         ended = time.time()
         events = traffic.stop()
     home = cluster.home_of(user.address)
@@ -83,7 +83,7 @@ def test_the_target_hangs_in_the_last_pass(cluster: Cluster) -> None:
             target.thaw()
             halted.close()
         assert pause(probe.events, began, time.time()).longest <= HOLD + SLACK
-        wait(cluster, asked["id"], GIVEN)
+        wait(cluster, asked, GIVEN)
         events = traffic.stop()
     assert cluster.home_of(user.address) is target
     wrong = account_for(cluster, user, before, events)

@@ -36,7 +36,7 @@ def _not_moved(cluster: Cluster, user: User, target: Machine, *reasons: str) -> 
     except CommandFailed as error:
         refusal = f"{error.stdout}{error.stderr}".lower()
     else:
-        _over(cluster, asked["id"], *reasons)
+        _over(cluster, asked, *reasons)
         return
     assert any(word in refusal for word in reasons), refusal
 
@@ -51,12 +51,35 @@ def test_the_target_fills_up(cluster: Cluster) -> None:
         # Slow, so that the copy has begun and is far from its end when the disk fills.
         target.slow(kbit=40_000)
         [asked] = ask(cluster, [user.address], "--to", target.name)
-        wait(cluster, asked["id"], ["copying"])
+        wait(cluster, asked, ["copying"])
         target.fill(leave_bytes=10 << 20)
         target.slow()
-        _over(cluster, asked["id"], "full", "space", "room")
+        _over(cluster, asked, "full", "space", "room")
         events = traffic.stop()
     assert cluster.home_of(user.address) is source
+    wrong = account_for(cluster, user, before, events)
+    assert not wrong, told(wrong)
+    assert not refusals(events)
+
+
+def test_aborted(cluster: Cluster) -> None:
+    """An administrator changes his mind while it copies: nothing is left of it, and a later move is as any other."""
+    source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
+    user = user_on(cluster, source, "aborted", 20_000)
+    before = account(cluster.client.machine, user)
+    with Traffic(cluster.client.machine, user) as traffic:
+        traffic.everything(f"abort-{user.address.partition('@')[0]}", per_second=5)
+        target.slow(kbit=40_000)
+        [asked] = ask(cluster, [user.address], "--to", target.name)
+        wait(cluster, asked, ["copying"])
+        cluster.roost("move", "abort", str(asked))
+        view = wait(cluster, asked, ["undone", *GIVEN])
+        target.slow()
+        assert view["state"] == "undone"
+        assert cluster.home_of(user.address) is source
+        assert target.run(["test", "-e", _home_folder(source, user)], check=False).returncode != 0
+        move(cluster, user.address, target)
+        events = traffic.stop()
     wrong = account_for(cluster, user, before, events)
     assert not wrong, told(wrong)
     assert not refusals(events)
@@ -80,10 +103,10 @@ def test_the_source_is_full(cluster: Cluster) -> None:
         traffic.idle()
         source.fill(leave_bytes=0)
         [asked] = ask(cluster, [user.address], "--to", target.name)
-        view = wait(cluster, asked["id"], ["undone", *GIVEN, "copying"])
+        view = wait(cluster, asked, ["undone", *GIVEN, "copying"])
         print(f"\nsource full: {view['state']} {view['reason']}")
         source.heal()
-        view = wait(cluster, asked["id"], ["undone", *GIVEN], 180)
+        view = wait(cluster, asked, ["undone", *GIVEN], 180)
         events = traffic.stop()
     assert cluster.home_of(user.address) is (source if view["state"] == "undone" else target)
     wrong = account_for(cluster, user, before, events, 120)
@@ -115,14 +138,14 @@ def test_a_wrong_uidvalidity_on_the_target(cluster: Cluster) -> None:
     user = user_on(cluster, source, "validity", 200)
     before = account(cluster.client.machine, user)
     [asked] = ask(cluster, [user.address], "--to", target.name)
-    cluster.roost("move", "pause", str(asked["id"]))
+    cluster.roost("move", "pause", str(asked))
     # Paused before or in the copying; without a copy yet, the hand has nothing to change.
-    view = wait(cluster, asked["id"], ["preparing", "copying"])
+    view = wait(cluster, asked, ["preparing", "copying"])
     changed = target.run(
         ["doveadm", "mailbox", "update", "-u", user.address, "--uid-validity", "4711", "INBOX"], check=False
     )
-    cluster.roost("move", "resume", str(asked["id"]))
-    over = wait(cluster, asked["id"], ["undone", *GIVEN])
+    cluster.roost("move", "resume", str(asked))
+    over = wait(cluster, asked, ["undone", *GIVEN])
     print(f"\npaused in {view['state']}, changed {changed.returncode == 0}: {over['state']} {over['reason']}")
     wrong = account_for(cluster, user, before, [])
     assert not wrong, told(wrong)
@@ -142,7 +165,7 @@ def test_refused_at_once(cluster: Cluster, why: str) -> None:
         address = fresh("nobody")
     elif why == "twice":
         first = ask(cluster, [address], "--to", to)[0]
-        cluster.roost("move", "pause", str(first["id"]))
+        cluster.roost("move", "pause", str(first))
     else:
         target.kill()
         _until_away(cluster, target)
@@ -150,8 +173,8 @@ def test_refused_at_once(cluster: Cluster, why: str) -> None:
         ask(cluster, [address], "--to", to)
     assert refused.value.returncode in (1, 2)
     if why == "twice":
-        cluster.roost("move", "abort", str(first["id"]))
-        wait(cluster, first["id"], ["undone"])
+        cluster.roost("move", "abort", str(first))
+        wait(cluster, first, ["undone"])
         assert cluster.home_of(address) is source
 
 

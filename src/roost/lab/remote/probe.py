@@ -49,7 +49,8 @@ def login(asked: dict[str, Any], context: ssl.SSLContext, fields: dict[str, Any]
                 text = lines.readline()
             if not text.startswith(wanted):
                 return text.decode(errors="replace").strip() or "the connection was closed"
-            fields["logged_in"] = words.startswith(("a LOGIN", "PASS"))
+            if words.startswith(("a LOGIN", "PASS")):
+                fields["logged_in"] = True
         tls.sendall(b"c LOGOUT\r\n" if imap else b"QUIT\r\n")
         return ""
 
