@@ -18,14 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
-from roost.ports.host import File, Ran
+from roost.host.command import ENVIRONMENT, Command
+from roost.ports.host import File, Ran, Running
 
-# Daemons' tools must speak English whatever the administrator's locale is: their words go into reports.
-_ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LC_ALL": "C.UTF-8",
-    "DEBIAN_FRONTEND": "noninteractive",
-}
 _WORDS_MAX = 2000
 _CHUNK = 1 << 18
 
@@ -44,7 +39,7 @@ class Machine:
                 errors="replace",
                 timeout=seconds,
                 check=False,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
             )
         except subprocess.TimeoutExpired as error:
             raise DaemonFailed(f"'{argv[0]}' did not end within {seconds:.0f} s.") from error
@@ -55,6 +50,10 @@ class Machine:
             words = (ran.err.strip() or ran.out.strip())[-_WORDS_MAX:]
             raise DaemonFailed(f"'{' '.join(argv[:3])}' ended with {ran.code}: {words}")
         return ran
+
+    def start(self, argv: Sequence[str]) -> Running:
+        """Start a command; see the port."""
+        return Command(argv)
 
     def read(self, path: str) -> File | None:
         """Return a file as it is; a symbolic link counts as none, since ours are plain files."""

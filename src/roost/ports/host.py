@@ -31,11 +31,30 @@ class File:
     owner: str = "root:root"
 
 
+class Running(Protocol):
+    """A command that runs, with pipes to its standard input and from its standard output and error.
+
+    Whoever started it owns the two file descriptors and closes them.
+    """
+
+    stdin: int
+    stdout: int
+
+    def wait(self, seconds: float) -> tuple[int, str]:
+        """Wait for its end; returns its status and what it said on standard error. Raises ``DaemonFailed``."""
+
+    def kill(self) -> None:
+        """End it at once; no error where it has ended."""
+
+
 class Host(Protocol):
     """What Roost may do to the machine that it runs on."""
 
     def run(self, argv: Sequence[str], *, stdin: str = "", check: bool = True, seconds: float = 60.0) -> Ran:
         """Run a command; raises ``DaemonFailed`` on a time-out, and on a status other than 0 if ``check``."""
+
+    def start(self, argv: Sequence[str]) -> Running:
+        """Start a command and return at once; raises ``DaemonFailed`` where it cannot be."""
 
     def read(self, path: str) -> File | None:
         """Return a text file as it is on disk, or None where there is none."""

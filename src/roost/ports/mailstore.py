@@ -80,6 +80,12 @@ class Mailstore(Protocol):
     def peer_address(self, name: str) -> str:
         """Return the IP address of another storage node."""
 
+    def own_address(self) -> str:
+        """Return an IP address at which this node's own server answers."""
+
+    def ports(self) -> Mapping[str, int]:
+        """Return the port of each of ``PROTOCOLS``, the same on every storage node."""
+
     # The source
 
     def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
@@ -128,8 +134,11 @@ class Mailstore(Protocol):
     def state(self, move: int) -> str:
         """Return what ``keep_state`` was given last, '' for nothing."""
 
-    def admit(self, move: int) -> None:
-        """Let the source's own connections in: whoever it passes on comes after it gave the mailbox away."""
+    def admit(self, move: int, *, everyone: bool = False) -> None:
+        """Let the source's own connections in: whoever it passes on comes after it gave the mailbox away.
+
+        ``everyone``: the source has said that it did, so there is nobody to wait for.
+        """
 
     def close(self, move: int) -> None:
         """Take ``admit`` back: this attempt has failed."""

@@ -15,6 +15,7 @@ import json
 import os
 import shlex
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
@@ -72,6 +73,17 @@ def pulled(code: int, out: str, err: str) -> Pulled:
     return Pulled(state, again=code == _PARTLY and not refused, full=refused, words=words if code else "")
 
 
+class Admitted(IntEnum):
+    """Who is let in where a copy is; the view ``door`` (``schema.sql``) knows the numbers."""
+
+    NOBODY = 0
+    SOURCE = 1
+    """Connections that the source passes on."""
+
+    EVERYONE = 2
+    """The source has given the mailbox away."""
+
+
 class Notes:
     """What the target notes of a copy: dsync's state, and whether the source may pass somebody on to it."""
 
@@ -88,9 +100,9 @@ class Notes:
             found = connection.execute("SELECT state FROM incoming WHERE move = ?", (move,)).fetchone()
         return str(found[0]) if found else ""
 
-    def admit(self, move: int, *, admitted: bool) -> None:
-        """Let the source's connections in, or not. On the disk when it returns: the source gives away after it."""
-        self._note(move, "admitted", int(admitted), durable=True)
+    def admit(self, move: int, who: Admitted) -> None:
+        """Note who is let in. On the disk when it returns: the source gives away after it."""
+        self._note(move, "admitted", int(who), durable=True)
 
     def forget(self, move: int) -> None:
         """Forget both."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from roost.domain.evidence import Evidence
 from roost.domain.move import Order
 from roost.drivers.dovecot import copying, fence, peers
-from roost.drivers.dovecot.copying import Mark, Notes
+from roost.drivers.dovecot.copying import Admitted, Mark, Notes
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
 from roost.drivers.dovecot.evidence import Witness
@@ -34,10 +34,16 @@ class DovecotMailstore:
         self._moves = Moves(database)
         self._notes = Notes(database)
         self._witness = Witness(self._doveadm)
+        self._node = ""
 
-    def recover(self, *, all_: bool) -> None:
-        """Lift holds whose deadline is over, or ``all_`` of them: those that a killed agent has left."""
-        self._holds.recover(all_=all_)
+    def begin(self, node: str) -> None:
+        """Know this node's name, and put right what a killed agent has left. Raises ``DaemonFailed``."""
+        self._node = node
+        self._holds.recover(all_=True)
+
+    def tidy(self) -> None:
+        """Lift holds whose deadline is over."""
+        self._holds.recover(all_=False)
 
     def orders(self) -> list[Order]:
         """Return the orders."""
@@ -46,6 +52,15 @@ class DovecotMailstore:
     def peer_address(self, name: str) -> str:
         """Return another storage node's address."""
         return peers.address_of(self._database, name)
+
+    def own_address(self) -> str:
+        """Return the address by which others call this node: from there its Dovecot takes what is passed on to it."""
+        return peers.address_of(self._database, self._node)
+
+    def ports(self) -> Mapping[str, int]:
+        """Return the ports; those of IMAP and POP3 are the ones with TLS from the first byte."""
+        where = self._layout
+        return {"imap": where.imaps, "pop3": where.pop3s, "lmtp": where.lmtp, "sieve": where.sieve}
 
     def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
         """Close a mailbox."""
@@ -121,13 +136,13 @@ class DovecotMailstore:
         """Return it."""
         return self._notes.state(move)
 
-    def admit(self, move: int) -> None:
-        """Let the source's connections in."""
-        self._notes.admit(move, admitted=True)
+    def admit(self, move: int, *, everyone: bool = False) -> None:
+        """Let the source's connections in, or everyone."""
+        self._notes.admit(move, Admitted.EVERYONE if everyone else Admitted.SOURCE)
 
     def close(self, move: int) -> None:
         """Let nobody in."""
-        self._notes.admit(move, admitted=False)
+        self._notes.admit(move, Admitted.NOBODY)
 
     def discard(self, order: Order) -> None:
         """Remove this move's copy."""

@@ -81,7 +81,8 @@ CREATE TABLE standing (
     evidence TEXT    NOT NULL DEFAULT ''
 );
 
--- Target of a move: whom the source may pass on to this node, and dsync's state for the next pass.
+-- Target of a move: who is let in (0 nobody, 1 whom the source passes on, 2 everyone), and dsync's state for the
+-- next pass.
 CREATE TABLE incoming (
     move     INTEGER PRIMARY KEY,
     admitted INTEGER NOT NULL DEFAULT 0,
@@ -95,7 +96,7 @@ CREATE VIEW clock AS SELECT (julianday('now') - 2440587.5) * 86400.0 AS now;
 --   home      he is served here
 --   held      he is led to the waiting room, while the deadline is not over
 --   moved     he is led to the mailbox's home
---   incoming  a copy is being made: only the mailbox's home may come, once it is let in
+--   incoming  a copy is being made: only the mailbox's home may come, once it is let in, until it has given it away
 --   between   mail and fence change places, or the agent was killed while they did: nobody
 -- ``led`` is 'y' where he is led elsewhere; ``mail`` is where the mail is now.
 CREATE VIEW door AS
@@ -104,7 +105,10 @@ SELECT login.name, login.rank, account.address, account.hostname, account.passwo
     account.deliver, account.format, account.home,
     account.home || CASE WHEN standing.fenced = 1 AND account.place <> 'incoming' THEN '.moving' ELSE '' END AS mail,
     CASE
-        WHEN account.place = 'incoming' THEN 'incoming'
+        WHEN account.place = 'incoming' THEN CASE EXISTS (
+            SELECT 1 FROM incoming JOIN orders USING (move)
+            WHERE json_extract(orders.value, '$.number') = account.number AND incoming.admitted = 2
+        ) WHEN 1 THEN 'home' ELSE 'incoming' END
         WHEN standing.stand = 'moved' OR account.place = 'moved' THEN 'moved'
         WHEN standing.stand IS NULL THEN 'home'
         WHEN standing.until > (SELECT now FROM clock) THEN 'held'
