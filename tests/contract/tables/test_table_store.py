@@ -100,8 +100,7 @@ _SQL = (
     "UPDATE login SET rank = 9",
     "UPDATE account SET id = id + 40",
     "UPDATE account SET place = 'incoming', peer = 'ms3.cluster.test', format = 'mbox' WHERE address = :a",
-    f"INSERT OR IGNORE INTO account ({_COLUMNS})"  # noqa: S608
-    " VALUES ('!odd', 99, 'h.test', 't', 'p', 0, 1, 1, 'mdbox', 'home', '')",
+    f"INSERT OR IGNORE INTO account ({_COLUMNS}) VALUES ('!odd', 99, 'h.test', '', '', 0, 1, 1, 'mdbox', 'home', '')",  # noqa: S608
     "INSERT OR IGNORE INTO login VALUES (:a, 77, 0)",
     "INSERT OR IGNORE INTO login SELECT 'evil', id, 0 FROM account",
 )

@@ -172,7 +172,7 @@ class Dovecot:
         parts = self._open(host)
         parts.accounts.prepare()
         peers.keep(parts.database, settings)
-        parts.mailstore.recover(all_=True)
+        parts.mailstore.begin(settings.node)
         return parts.mailstore
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
@@ -182,7 +182,7 @@ class Dovecot:
         peers.keep(parts.database, settings)
         parts.sessions.settle()
         parts.sessions.again()
-        parts.mailstore.recover(all_=False)
+        parts.mailstore.tidy()
         departed.purge(parts.database, self._layout, host, settings.policy.keep_days, self._clock.now())
 
     def _open(self, host: Host) -> _Parts:

@@ -133,16 +133,22 @@ class Holds:
         ]
 
     def recover(self, *, all_: bool) -> None:
-        """Lift the holds whose deadline is over, or ``all_`` of them, as an agent does that begins anew."""
+        """Lift the holds whose deadline is over, or ``all_`` of them, as an agent does that begins anew.
+
+        One that cannot be lifted does not keep the others waiting; the first ``DaemonFailed`` is raised in the end.
+        """
+        failed: list[DaemonFailed] = []
         for standing in self.standings():
-            if standing.stand == Stand.HELD and (all_ or standing.left <= 0):
-                self.lift(standing.move)
-        if all_:
-            with self._database.read() as connection:
-                given = connection.execute("SELECT home FROM standing WHERE stand = 'moved'").fetchall()
-            for (home,) in given:
-                # After a power cut the disk may have the home as it was before.
-                fence.close(self._layout, home)
+            try:
+                if standing.stand == Stand.MOVED and all_:
+                    # After a power cut the disk may have the home as it was before.
+                    fence.close(self._layout, self.home(standing.move))
+                elif standing.stand == Stand.HELD and (all_ or standing.left <= 0):
+                    self.lift(standing.move)
+            except DaemonFailed as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def _lift(self, move: int) -> None:
         with self._database.write(durable=False) as connection:

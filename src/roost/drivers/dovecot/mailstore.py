@@ -34,10 +34,16 @@ class DovecotMailstore:
         self._moves = Moves(database)
         self._notes = Notes(database)
         self._witness = Witness(self._doveadm)
+        self._node = ""
 
-    def recover(self, *, all_: bool) -> None:
-        """Lift holds whose deadline is over, or ``all_`` of them: those that a killed agent has left."""
-        self._holds.recover(all_=all_)
+    def begin(self, node: str) -> None:
+        """Know this node's name, and put right what a killed agent has left. Raises ``DaemonFailed``."""
+        self._node = node
+        self._holds.recover(all_=True)
+
+    def tidy(self) -> None:
+        """Lift holds whose deadline is over."""
+        self._holds.recover(all_=False)
 
     def orders(self) -> list[Order]:
         """Return the orders."""
@@ -48,8 +54,13 @@ class DovecotMailstore:
         return peers.address_of(self._database, name)
 
     def own_address(self) -> str:
+<<<<<<< HEAD
         """Return the address at which Dovecot is asked whether it lives."""
         return self._layout.probe
+=======
+        """Return the address by which others call this node: from there its Dovecot takes what is passed on to it."""
+        return peers.address_of(self._database, self._node)
+>>>>>>> wt-dc
 
     def ports(self) -> Mapping[str, int]:
         """Return the ports; those of IMAP and POP3 are the ones with TLS from the first byte."""

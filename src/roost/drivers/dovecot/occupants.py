@@ -1,9 +1,9 @@
-"""Who has something open below a mailbox's home: from ``/proc``, for processes of the user of all mail only.
+"""Who has a file open below a mailbox's home: from ``/proc``, for processes of the user of all mail only.
 
-An IMAP, POP3 or doveadm process works on one mailbox and stands in its home (its current directory); LMTP stands
-elsewhere and holds files. So a process that stands in another mailbox's home needs no further look, and a thousand
-sessions of others cost a thousand looks and not thirty thousand. One that only stands in this home is a process
-between two sessions, or one that begins, which the fence keeps out.
+An IMAP, POP3 or doveadm process works on one mailbox at a time, and before it opens that it makes the home its
+current directory, where it stays when the session is over; LMTP stands elsewhere. So a process that stands in
+another mailbox's home needs no further look, and a thousand sessions of others cost a thousand looks and not thirty
+thousand. Who stands in the home and has nothing open cannot do harm: he goes by names, and there the fence is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOOK_AGAIN = 0.004
 
 
 def occupants(layout: Layout, home: Path) -> list[int]:
-    """Return the processes that have a file open in this folder or below it."""
+    """Return the processes that have a file open below this folder."""
     everywhere, here = f"{layout.mail}/", f"{home}/"
     found = []
     for entry in os.scandir("/proc"):
