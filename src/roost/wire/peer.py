@@ -28,10 +28,10 @@ M = TypeVar("M", bound=Message)
 
 
 class PeerRequest(Message):
-    """One question about one move. ``evidence`` is the target's, for ``give-away``.
+    """One question about one move. ``evidence`` and ``version`` are the target's, for ``give-away``.
 
     =============  ==========================================================================================
-    ``size``       messages and bytes of the mailbox
+    ``size``       messages and bytes of the mailbox, and the version of its server
     ``sync``       the source's end of a dsync stream
     ``hold``       close the mailbox; answered when nothing has it open any more
     ``evidence``   the source's evidence
@@ -45,8 +45,8 @@ class PeerRequest(Message):
     move: int
     attempt: int = 0
     deep: bool = False
-    since: str = Field(default="", max_length=8_000_000)
     evidence: str = Field(default="", max_length=8_000_000)
+    version: str = ""
 
 
 class PeerReply(Message):
@@ -58,6 +58,7 @@ class PeerReply(Message):
     evidence: str = ""
     messages: int = 0
     octets: int = 0
+    version: str = ""
 
 
 class Line:

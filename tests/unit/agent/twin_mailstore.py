@@ -58,6 +58,9 @@ class TwinMailstore:
     def ports(self) -> Mapping[str, int]:
         return self.door_ports
 
+    def version(self) -> str:
+        return "Twin 1.0"
+
     def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
         self.hold_ports = dict(ports)
         self.until[order.move] = time.monotonic() + seconds

@@ -79,7 +79,7 @@ class Source:
     def _answer(self, request: PeerRequest, order: Order) -> PeerReply:
         if request.do == "size":
             messages, octets = self.store.size(order)
-            return PeerReply(ok=True, messages=messages, octets=octets)
+            return PeerReply(ok=True, messages=messages, octets=octets, version=self.store.version())
         if request.do == "hold":
             return self._hold(request, order)
         if request.do == "evidence":
@@ -159,6 +159,7 @@ class Source:
                 "source": json.loads(mine.text()),
                 "target": json.loads(theirs.text()),
                 "pause_ms": _since(hold.began),
+                "versions": {"source": self.store.version(), "target": request.version},
             }
             if not self.store.give_away(order.move, json.dumps(body, ensure_ascii=False, separators=(",", ":"))):
                 raise DaemonFailed("The deadline has come.")

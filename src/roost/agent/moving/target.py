@@ -73,6 +73,9 @@ class Worker:
     _news: threading.Event = field(default_factory=threading.Event)
     _stopped: bool = False
     _pull: Pull | None = None
+    _same_version: bool = False
+    """Only then is dsync's state from one pass of use for the next: between 2.4 and 2.3 it hides what is new."""
+
     _progress: Progress = field(default_factory=Progress)
     _copied: float = 0.0
     _tried: int = -1
@@ -145,6 +148,7 @@ class Worker:
         with contextlib.closing(self.connect(order)) as line:
             size = _yes(line.ask(PeerRequest(do="size", move=order.move), _ANSWER_SECONDS))
         self._progress.total_messages, self._progress.total_octets = size.messages, size.octets
+        self._same_version = size.version == self.store.version()
         free, _ = self.store.room()
         if found is Copy.NOTHING and size.octets * _ROOM_SHARE > free:
             raise _Impossible(
@@ -178,7 +182,7 @@ class Worker:
     def _one_pass(self, order: Order) -> Pass:
         began, before = time.monotonic(), self._progress.octets
         with contextlib.closing(self.connect(order)) as line:
-            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+            pull = self._pull = Pull(self.store, self.host, order, self._state(order))
             ended = threading.Event()
             threading.Thread(target=self._show, args=(order, pull, ended, before), daemon=True).start()
             try:
@@ -186,7 +190,7 @@ class Worker:
             finally:
                 ended.set()
                 self._pull = None
-        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
+        self._keep(order, done)
         self._progress.passes += 1
         self._progress.octets = before + done.octets
         self._progress.seconds += time.monotonic() - began
@@ -196,6 +200,13 @@ class Worker:
             octets=done.octets, words=done.pulled.words,
         )  # fmt: skip
         return done
+
+    def _state(self, order: Order) -> str:
+        """Return dsync's state for the next pass; without one dsync looks at everything, which is slower and sure."""
+        return self.store.state(order.move) if self._same_version else ""
+
+    def _keep(self, order: Order, done: Pass) -> None:
+        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
 
     def _show(self, order: Order, pull: Pull, ended: threading.Event, before: int) -> None:
         """Say every second how far a long pass is."""
@@ -240,6 +251,8 @@ class Worker:
                     return
                 _log.warning("move", move=order.move, step="failed", attempt=order.attempt, reason=str(error))
                 self.store.close(order.move)
+                # Whatever was wrong, the next pass looks at everything.
+                self.store.keep_state(order.move, "")
                 with contextlib.suppress(NodeAway):
                     line.ask(PeerRequest(do="lift", move=order.move), _ANSWER_SECONDS)
                 self._ready = -1
@@ -267,7 +280,9 @@ class Worker:
         self.store.admit(order.move)
         _log.info("move", move=order.move, step="admit")
         self._asked = True
-        asked = PeerRequest(do="give-away", move=order.move, attempt=order.attempt, evidence=mine.text())
+        asked = PeerRequest(
+            do="give-away", move=order.move, attempt=order.attempt, evidence=mine.text(), version=self.store.version()
+        )
         reply = line.ask(asked, _ANSWER_SECONDS)
         self._asked = False
         _yes(reply)
@@ -276,7 +291,7 @@ class Worker:
     def _last_pass(self, order: Order, first: Callable[[], None] = lambda: None) -> Pass:
         """Bring the copy up to date in a hold, which ``first`` begins once everything else is ready for it."""
         with contextlib.closing(self.connect(order)) as stream:
-            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+            pull = self._pull = Pull(self.store, self.host, order, self._state(order))
             try:
                 first()
                 done = pull.run(stream, patient=False, seconds=order.hold)
@@ -285,7 +300,7 @@ class Worker:
                 raise
             finally:
                 self._pull = None
-        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
+        self._keep(order, done)
         _log.info(
             "move", move=order.move, step="last-pass", ms=round(done.seconds * 1000), octets=done.octets,
             words=done.pulled.words,

@@ -33,6 +33,7 @@ class DovecotMailstore:
         self._holds = Holds(database, layout, self._doveadm, sessions)
         self._moves = Moves(database)
         self._notes = Notes(database)
+        self._version = ""
         self._witness = Witness(self._doveadm)
         self._node = ""
 
@@ -54,18 +55,19 @@ class DovecotMailstore:
         return peers.address_of(self._database, name)
 
     def own_address(self) -> str:
-<<<<<<< HEAD
-        """Return the address at which Dovecot is asked whether it lives."""
-        return self._layout.probe
-=======
         """Return the address by which others call this node: from there its Dovecot takes what is passed on to it."""
         return peers.address_of(self._database, self._node)
->>>>>>> wt-dc
 
     def ports(self) -> Mapping[str, int]:
         """Return the ports; those of IMAP and POP3 are the ones with TLS from the first byte."""
         where = self._layout
         return {"imap": where.imaps, "pop3": where.pop3s, "lmtp": where.lmtp, "sieve": where.sieve}
+
+    def version(self) -> str:
+        """Ask Dovecot once in the agent's life."""
+        if not self._version:
+            self._version = f"Dovecot {self._host.run(['dovecot', '--version']).out.split()[0]}"
+        return self._version
 
     def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
         """Close a mailbox."""
