@@ -27,14 +27,15 @@ def occupants(layout: Layout, home: Path) -> list[int]:
     """Return the processes that have a file open below this folder."""
     everywhere, here = f"{layout.mail}/", f"{home}/"
     found = []
-    for entry in os.scandir("/proc"):
-        # A process may end at any of these looks, and then it has nothing open.
-        with suppress(OSError):
-            if not entry.name.isdigit() or entry.stat().st_uid != layout.uid:
-                continue
-            cwd = f"{os.readlink(f'{entry.path}/cwd')}/"  # noqa: PTH115 - half the time of pathlib's
-            if (here in cwd or everywhere not in cwd) and _holds(f"{entry.path}/fd", here):
-                found.append(int(entry.name))
+    with os.scandir("/proc") as processes:
+        for entry in processes:
+            # A process may end at any of these looks, and then it has nothing open.
+            with suppress(OSError):
+                if not entry.name.isdigit() or entry.stat().st_uid != layout.uid:
+                    continue
+                cwd = f"{os.readlink(f'{entry.path}/cwd')}/"  # noqa: PTH115 - half the time of pathlib's
+                if (here in cwd or everywhere not in cwd) and _holds(f"{entry.path}/fd", here):
+                    found.append(int(entry.name))
     return found
 
 
@@ -53,8 +54,9 @@ def empty(layout: Layout, home: Path, seconds: float) -> None:
 
 
 def _holds(descriptors: str, here: str) -> bool:
-    for entry in os.scandir(descriptors):
-        with suppress(OSError):
-            if here in f"{os.readlink(entry.path)}/":  # noqa: PTH115
-                return True
+    with os.scandir(descriptors) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if here in f"{os.readlink(entry.path)}/":  # noqa: PTH115
+                    return True
     return False
