@@ -51,7 +51,7 @@ class Copy(StrEnum):
 
     NOTHING = "nothing"
     OURS = "ours"
-    """A copy that this move, or the move that it takes back, has made."""
+    """A copy that a move of this mailbox has made or left behind, and nobody has changed since."""
 
     FOREIGN = "foreign"
     """Mail that somebody else has put there."""
@@ -105,6 +105,7 @@ class Mailstore(Protocol):
     def give_away(self, move: int, evidence: str) -> bool:
         """Give the mailbox away: the one step after which the target is the owner. On the disk when it returns.
 
+        ``evidence`` is JSON: both sides' evidence as ``source`` and ``target``, and what else belongs to the proof.
         False, and nothing is changed, where the hold is over or its deadline is nearer than a moment.
         """
 

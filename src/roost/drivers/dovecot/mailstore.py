@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,7 +84,8 @@ class DovecotMailstore:
         if given:
             kept = fence.moving(Path(self._layout.mail) / self._holds.home(move))
             if kept.is_dir():
-                copying.mark(self._host, self._layout, kept, Mark(move, evidence))
+                mine = Evidence.of_text(json.dumps(json.loads(evidence)["source"]))
+                copying.mark(self._host, self._layout, kept, Mark(move, mine.text()))
         return given
 
     def standings(self) -> list[Standing]:
@@ -112,11 +114,13 @@ class DovecotMailstore:
         if copying.is_empty(home):
             return Copy.NOTHING
         mark = copying.mark_of(home)
-        if mark is None or mark.move not in {order.move, order.kept}:
+        if mark is None:
             return Copy.FOREIGN
-        if mark.evidence and self._witness.look(order.move, order.address, home, deep=False).text() != mark.evidence:
-            # Somebody has changed it by hand since it was given away.
-            return Copy.FOREIGN
+        if mark.evidence:
+            then = Evidence.of_text(mark.evidence)
+            if self._witness.look(order.move, order.address, home, deep=then.deep) != then:
+                # Somebody has changed it by hand since it was given away.
+                return Copy.FOREIGN
         return Copy.OURS
 
     def room(self) -> tuple[int, int]:
