@@ -88,8 +88,8 @@ class WaitingRoom:
 class Pair:
     """Source and target, with John's mailbox at the source, and Joan's there too."""
 
-    def __init__(self, source: Instance, target: Instance) -> None:
-        self.source, self.target = source, target
+    def __init__(self, source: Instance, target: Instance, move: int = MOVE) -> None:
+        self.source, self.target, self.move = source, target, move
         self.room = WaitingRoom(source.address)
         self.formats = ("mdbox", "mdbox")
 
@@ -100,7 +100,7 @@ class Pair:
             "address": JOHN,
             "number": 1,
             "hostname": "john.pop.example.test",
-            "peer": MS2 if part == "source" else MS1,
+            "peer": self.target.node if part == "source" else self.source.node,
             "wanted": "hand-over",
             "attempt": 1,
             "bandwidth": 0,
@@ -109,15 +109,34 @@ class Pair:
             "kept": 0,
         }
         value.update(changes)  # type: ignore[arg-type]
-        return Order.of_row(str(MOVE), value)
+        return Order.of_row(str(self.move), value)
 
     def begin(self, source: str = "mdbox", target: str = "mdbox") -> None:
         """Write the rows of a move that copies."""
         self.formats = (source, target)
         self.source.put(account(JOHN, format=source), account(JOAN, 2))
-        self.target.put(account(JOHN, format=target, place="incoming", peer=MS1))
+        self.target.put(account(JOHN, format=target, place="incoming", peer=self.source.node))
+        self._give_orders()
+
+    def turned(self) -> Pair:
+        """Return the way back, as another move; the one before is over."""
+        put_order(self.source, None, self.move)
+        put_order(self.target, None, self.move)
+        back = Pair(self.target, self.source, self.move + 1)
+        back.formats = (self.formats[1], self.formats[0])
+        self.room.close()
+        self.room = back.room
+        back.open()
+        return back
+
+    def begin_back(self) -> None:
+        """Write the rows of a move whose source has the mailbox already."""
+        self.target.put(account(JOHN, format=self.formats[1], place="incoming", peer=self.source.node))
+        self._give_orders()
+
+    def _give_orders(self) -> None:
         for instance, part in ((self.source, "source"), (self.target, "target")):
-            _put_order(instance, self.order(part))
+            put_order(instance, self.order(part), self.move)
 
     @property
     def at_source(self) -> Mailstore:
@@ -134,10 +153,10 @@ class Pair:
             begin = time.monotonic()
             order = self.order("target", **changes)
             with self._carrier(source) as carrier:
-                argv = self.target.host.argv(target.pull_argv(order, target.state(MOVE), carrier))
+                argv = self.target.host.argv(target.pull_argv(order, target.state(self.move), carrier))
                 ran = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
             pulled = target.pulled(ran.returncode, ran.stdout, ran.stderr)
-            target.keep_state(MOVE, pulled.state)
+            target.keep_state(self.move, pulled.state)
             if not (pulled.again or pulled.full):
                 return time.monotonic() - begin
         raise AssertionError(pulled)
@@ -195,17 +214,18 @@ class Pair:
         source, target = self.stores
         self.copy()
         evidence = self.assert_alike()
-        target.admit(MOVE)
-        assert source.give_away(MOVE, evidence.text())
+        target.admit(self.move)
+        assert source.give_away(self.move, evidence.text())
         self.room.lead(self.target)
 
     def settle(self) -> None:
         """The controller has the new home."""
         self.target.put(account(JOHN, format=self.formats[1]))
-        self.source.put(account(JOHN, format=self.formats[0], place="moved", peer=MS2, password=""))
+        self.source.put(account(JOHN, format=self.formats[0], place="moved", peer=self.target.node, password=""))
 
 
-def _put_order(instance: Instance, order: Order | None, move: int = MOVE) -> None:
+def put_order(instance: Instance, order: Order | None, move: int) -> None:
+    """Give a node its order, or take it back."""
     table = next(t for t in instance.driver.tables(instance.settings(), instance.host) if t.table is Table.MOVES)
     value: Value | None = None
     if order is not None:
@@ -213,9 +233,6 @@ def _put_order(instance: Instance, order: Order | None, move: int = MOVE) -> Non
         value.update(part=str(order.part), wanted=str(order.wanted))
     position = table.position()
     table.apply(Batch([(str(move), value)], position + 1, position))
-
-
-drop_order = _put_order
 
 
 @contextlib.contextmanager

@@ -193,6 +193,7 @@ def test_who_was_there_is_gone_and_others_stay(both: Pair) -> None:
     assert Login(both.source, JOAN).result() == []
     both.hand_over()
     assert len(Login(both.source).result()) == 2
+    joan.logout()
     idle.shutdown()
     reading.shutdown()
 

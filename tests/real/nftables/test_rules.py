@@ -17,7 +17,7 @@ from roost.drivers.nftables.driver import Nftables
 from roost.host.machine import Machine
 from roost.ports.host import Facts, Ran
 
-MX, STRANGER, HOME = "198.18.7.11", "198.18.7.99", "198.18.7.31"
+MX, STRANGER, HOME, OTHER_HOME = "198.18.7.11", "198.18.7.99", "198.18.7.31", "198.18.7.32"
 MX6, HOME6 = "2001:db8:7::11", "2001:db8:7::31"
 FACTS = Facts(13, {})
 SETTINGS = NodeSettings(
@@ -30,6 +30,7 @@ SETTINGS = NodeSettings(
         Peer("mx1.example.net", (MX, MX6), (Role.MX,)),
         Peer("mx-backup.example.net", (STRANGER,), (Role.BACKUP_MX,)),
         Peer("ms1.example.net", (HOME, HOME6), (Role.STORAGE,)),
+        Peer("ms2.example.net", (OTHER_HOME,), (Role.STORAGE,)),
     ),
     domains=(),
     service_names=("ms1.example.net",),
@@ -46,7 +47,7 @@ else:
 """
 _LISTEN = """
 import socket, time
-held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in (24, 993)]
+held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in (24, 993, 8444)]
 print("ready", flush=True)
 time.sleep(600)
 """
@@ -115,7 +116,7 @@ def net(tmp_path: Path) -> Iterator[Net]:
             subprocess.run(["ip", "netns", "add", namespace], check=True)
         cable = ["ip", "-n", home, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", world]
         subprocess.run(cable, check=True)
-        for namespace, addresses in ((home, (HOME, HOME6)), (world, (MX, STRANGER, MX6))):
+        for namespace, addresses in ((home, (HOME, HOME6)), (world, (MX, STRANGER, OTHER_HOME, MX6))):
             for address in addresses:
                 length = ["nodad"] if ":" in address else []
                 what = f"{address}/{64 if ':' in address else 24}"
@@ -134,15 +135,18 @@ def net(tmp_path: Path) -> Iterator[Net]:
             subprocess.run(["ip", "netns", "delete", namespace], check=False)
 
 
-def test_lmtp_is_open_to_the_mx_hosts_alone(net: Net) -> None:
+def test_lmtp_is_open_to_the_mx_hosts_and_homes_alone(net: Net) -> None:
     """Everything else is as the machine's own firewall wants it; what other tables say stays."""
     net.host.run(["nft", "add", "table", "inet", "theirs"])
     assert net.knock(STRANGER, HOME, 24) == "open", "the test cannot tell anything"
     net.bring(SETTINGS)
     assert net.knock(MX, HOME, 24) == "open"
     assert net.knock(MX6, HOME6, 24) == "open"
+    assert net.knock(OTHER_HOME, HOME, 24) == "open"
     assert net.knock(STRANGER, HOME, 24) == "refused"
     assert net.knock(STRANGER, HOME, 993) == "open"
+    assert net.knock(OTHER_HOME, HOME, 8444) == "open", "where agents of homes call each other"
+    assert net.knock(MX, HOME, 8444) == "refused"
     local = net.host.run(["python3", "-c", _CONNECT, HOME, HOME, "24"]).out.strip()
     assert local == "open", "the machine's own probe"
     assert "theirs" in net.host.run(["nft", "list", "tables"]).out

@@ -8,6 +8,9 @@ A home is removed only if its path has exactly the form ``<mail>/<domain>/<label
 departed, if no account has that number, and if nothing on the way is a symbolic link (the folders belong to the
 user of all mail, so what stands there is not trusted). It is first renamed, in the transaction that makes sure of
 all this, so that an account coming back at the same moment cannot write into a folder that is being removed.
+
+A mailbox that left by a move is kept like one that was removed: its mail is at ``<home>.moving`` behind its fence
+(``fence.py``). One that is still held, or of which the controller does not know yet that it left, is left alone.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
+from roost.drivers.dovecot import fence
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.names import home_number
@@ -27,7 +31,7 @@ _SECONDS_A_DAY = 86_400
 
 _DUE = """
 SELECT number, home FROM departed
-WHERE since <= ? AND NOT EXISTS (SELECT 1 FROM account WHERE account.number = departed.number)
+WHERE since <= ? AND number NOT IN (SELECT number FROM account UNION SELECT number FROM standing)
 ORDER BY since LIMIT ?
 """
 
@@ -61,8 +65,14 @@ def _set_apart(database: Database, layout: Layout, number: int, home: str, befor
             return None
         if path.parent.resolve() != Path(layout.mail).resolve() / path.parent.name or path.is_symlink():
             raise DaemonFailed(f"{path} leads elsewhere by a symbolic link: it is left alone.")
-        if path.exists() and not apart.exists():
-            path.rename(apart)
+        kept = fence.moving(path)
+        for place in (path, kept):
+            if fence.is_fence(place):
+                place.rmdir()
+        # The mail of a mailbox that left by a move is in the second place.
+        for place in (path, kept):
+            if place.exists() and not apart.exists():
+                place.rename(apart)
         connection.execute("UPDATE departed SET home = ? WHERE number = ?", (_plain(home) + GONE, number))
     return apart
 

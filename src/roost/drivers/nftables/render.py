@@ -11,6 +11,9 @@ from roost.domain.desired import NodeSettings
 from roost.ports.host import File
 
 LMTP_PORT = 24
+PEER_PORT = 8444
+"""Where the agents of storage nodes call each other in a move."""
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("roost.drivers.nftables", "templates"),
     undefined=jinja2.StrictUndefined,
@@ -22,11 +25,21 @@ _TEMPLATES = jinja2.Environment(
 
 def render(settings: NodeSettings, path: str) -> tuple[File, ...]:
     """Return the one file."""
-    sets: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
-    for text in sorted({address for peer in settings.having(Role.MX) for address in peer.addresses}):
-        sets[f"ipv{ipaddress.ip_address(text).version}"].append(text)
-    values = {"node": settings.node, "sets": sets, "port": LMTP_PORT}
+    values = {
+        "node": settings.node,
+        "sets": {"mx": _addresses(settings, Role.MX), "homes": _addresses(settings, Role.STORAGE)},
+        "lmtp": LMTP_PORT,
+        "peer": PEER_PORT,
+    }
     return (File(path, _TEMPLATES.get_template("nftables.conf.j2").render(values), 0o600),)
+
+
+def _addresses(settings: NodeSettings, role: Role) -> dict[str, list[str]]:
+    """Return the addresses of a role's nodes by their family."""
+    found: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
+    for text in sorted({address for peer in settings.having(role) for address in peer.addresses}):
+        found[f"ipv{ipaddress.ip_address(text).version}"].append(text)
+    return found
 
 
 def same_rules(file: str, listed: str) -> bool:
