@@ -23,6 +23,10 @@ ATTEMPTS = 5
 LONGEST_SETTLING = timedelta(hours=24)
 """After so long a move is done, whoever still lacks the rows or comes to the old home."""
 
+REMEMBERED = 40
+"""Seconds for which an MX may send mail to the old home although it has the new one: Postfix's queue manager
+remembers for half a minute where the last recipient's mail goes."""
+
 LONGEST_UNDOING = timedelta(hours=1)
 """For so long the target may be away while it is to drop its copy; it is not the owner, so nothing depends on it."""
 
@@ -118,7 +122,8 @@ class Settling:
 
 def settled(move: Move, settling: Settling, ttl: int, now: datetime) -> Step | None:
     """End a move where every node has the new home, old DNS answers have expired, and nobody comes any more."""
-    if settling.complete and now - settling.complete >= timedelta(seconds=ttl) and settling.idle >= ttl:
+    quiet = max(ttl, REMEMBERED)
+    if settling.complete and now - settling.complete >= timedelta(seconds=quiet) and settling.idle >= quiet:
         return turned(move, State.DONE, now)
     if now - move.changed < LONGEST_SETTLING:
         return None
