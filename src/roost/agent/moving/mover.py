@@ -183,7 +183,7 @@ class Mover:
         if now - looked < _COUNT_SECONDS:
             return
         found = store.passed_on(order.number)
-        if found or found != sessions:
+        if found != sessions:
             since = now
         self._counted[order.move] = (found, since, now)
         body = json.dumps({"sessions": found, "idle": round(now - since)})
