@@ -202,7 +202,8 @@ class Pair:
 
     def assert_alike(self, *, deep: bool = False) -> Evidence:
         here, there = self.evidence(deep=deep)
-        assert differences(here, there) == []
+        found = differences(here, there)
+        assert not found, found
         assert here == there
         return here
 

@@ -15,7 +15,7 @@ from roost.ports.mailstore import Copy
 from ..common.authority import TestCa
 from ..common.machines import ROOTS, name_of
 from .instance import Instance
-from .moving import JOHN, MOVE, Pair, pair, path_of
+from .moving import JOHN, MOVE, Pair, pair, path_of, put_order
 from .sieve import Sieve
 
 DAY = datetime.timedelta(days=1)
@@ -24,7 +24,7 @@ FOLDERS = (
     "Archive/2026/November",
     'with "quotes" and \\ backslash',
     "dots.and.dots",
-    "~tilde",
+    "a~tilde",
     "&UTF-7&",
     "Grüße",
     "日本語/子フォルダ",
@@ -81,8 +81,8 @@ def fill(instance: Instance) -> None:
     client.expunge()
     client.store("1", "+FLAGS", r"(zeta alpha \Seen)")
     assert client.setacl("Archive/2026/November", "joan@example.test", "lr")[0] == "OK"
-    assert client._simple_command("SETMETADATA", "INBOX", '(/private/comment "mine")')[0] == "OK"  # type: ignore[attr-defined]
-    assert client._simple_command("SETMETADATA", '""', '(/private/vendor/x "all of it")')[0] == "OK"  # type: ignore[attr-defined]
+    assert client.xatom("SETMETADATA", "INBOX", '(/private/comment "mine")')[0] == "OK"
+    assert client.xatom("SETMETADATA", '""', '(/private/vendor/x "all of it")')[0] == "OK"
     client.logout()
     with Sieve(instance) as sieve:
         sieve.put(
@@ -223,6 +223,7 @@ def test_a_mailbox_that_left_is_kept_for_some_days(both: Pair) -> None:
     both.hand_over()
     both.settle()
     both.source.put((JOHN, None))
+    put_order(both.source, None, MOVE)
     both.source.driver.tick(both.source.settings(), both.source.host)
     home = path_of(both.source)
     assert home.with_name("john.1.moving").is_dir()

@@ -12,7 +12,6 @@ source, the move by which the mailbox left and the evidence as it was then.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from dataclasses import dataclass
 from enum import IntEnum
@@ -35,6 +34,10 @@ _TEMPFAIL = 75
 """sysexits.h: also what a refused state ends with."""
 
 _WORDS_MAX = 500
+_DESYNC = "caused a desync"
+_HARMLESS = "Can't rename mailbox to itself"
+"""2.3 says so of a folder with a percent sign in its name, which has its name and everything else."""
+
 _REFUSED_STATE = "retry with a full sync"
 
 
@@ -65,6 +68,9 @@ def pulled(code: int, out: str, err: str) -> Pulled:
     """Say what the end of a pass means; raises ``DaemonFailed`` where another pass would not help."""
     words = (err.strip() or out.strip())[-_WORDS_MAX:]
     refused = _REFUSED_STATE in err
+    if code == _PARTLY and err.count(_DESYNC) == err.count(_HARMLESS) > 0:
+        # It would be said of every pass.
+        return Pulled("", again=False, full=False, words="")
     if code not in (0, _PARTLY, _TEMPFAIL):
         raise DaemonFailed(f"'doveadm backup' ended with {code}: {words}")
     if code == _TEMPFAIL and not refused:
@@ -136,7 +142,7 @@ def mark(host: Host, layout: Layout, home: Path, said: Mark) -> None:
 def is_empty(home: Path) -> bool:
     """Say whether there is nothing where a copy is to be."""
     try:
-        return next(iter(os.scandir(home)), None) is None
+        return not any(home.iterdir())
     except FileNotFoundError:
         return True
 
