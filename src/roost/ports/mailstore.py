@@ -112,8 +112,8 @@ class Mailstore(Protocol):
     def standings(self) -> list[Standing]:
         """Return every hold and everything that was given away and has not been settled."""
 
-    def passed_on(self, number: int) -> int:
-        """Return how many sessions and deliveries have come here since the mailbox was given away."""
+    def passed_on(self) -> Mapping[str, int]:
+        """Return how many sessions, without deliveries, were passed on since the server began to count, by address."""
 
     def server_argv(self, order: Order) -> tuple[str, ...]:
         """Return the command whose input and output are the source's end of a dsync stream for this one mailbox."""

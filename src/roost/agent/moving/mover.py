@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -67,8 +67,10 @@ class Mover:
         self._source: Source | None = None
         self._server: socket.socket | None = None
         self._workers: dict[int, Worker] = {}
-        self._counted: dict[int, tuple[int, float, float]] = {}
-        """For what was given away: sessions passed on, since when it is that many, when it was looked."""
+        self._counted: dict[int, tuple[int, float]] = {}
+        """For what was given away: sessions passed on, and since when it is that many."""
+
+        self._looked = -_COUNT_SECONDS
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -127,6 +129,7 @@ class Mover:
             else:
                 worker = self._workers[move] = Worker(order, store, self._host, self._connect, self._reports)
                 worker.start()
+        self._count(store, [order for order in orders.values() if order.wanted is Wanted.SETTLE])
 
     # The source
 
@@ -169,25 +172,26 @@ class Mover:
         """Say what is to be said of a mailbox that leaves."""
         gone = {standing.move: standing for standing in store.standings() if standing.stand is Stand.MOVED}
         if order.wanted is Wanted.SETTLE:
-            self._count(store, order)
-        elif order.move in gone:
+            return
+        if order.move in gone:
             self._reports.say(order, Said.MOVED, body=gone[order.move].evidence)
         elif order.wanted is Wanted.DROP:
             source.lift(order.move)
             self._reports.say(order, Said.DROPPED)
 
-    def _count(self, store: Mailstore, order: Order) -> None:
-        """Count who still comes by an old DNS answer."""
+    def _count(self, store: Mailstore, settling: Sequence[Order]) -> None:
+        """Say who still comes by an old DNS answer."""
         now = time.monotonic()
-        sessions, since, looked = self._counted.get(order.move, (-1, now, 0.0))
-        if now - looked < _COUNT_SECONDS:
+        if not settling or now - self._looked < _COUNT_SECONDS:
             return
-        found = store.passed_on(order.number)
-        if found != sessions:
-            since = now
-        self._counted[order.move] = (found, since, now)
-        body = json.dumps({"sessions": found, "idle": round(now - since)})
-        self._reports.say(order, Said.PASSED_ON, body=body)
+        passed_on, self._looked = store.passed_on(), now
+        before, self._counted = self._counted, {}
+        for order in settling:
+            found = passed_on.get(order.address, 0)
+            sessions, since = before.get(order.move, (-1, now))
+            self._counted[order.move] = (found, since if found == sessions else now)
+            body = json.dumps({"sessions": found, "idle": round(now - self._counted[order.move][1])})
+            self._reports.say(order, Said.PASSED_ON, body=body)
 
     # The target
 
