@@ -147,8 +147,12 @@ class Pair:
         return self.target.driver.mailstore(self.target.settings(), self.target.host)
 
     def copy(self, **changes: object) -> float:
-        """Make passes until one is whole; return the seconds of the last."""
+        """Make passes until one is whole, and not the first; return the seconds of the last.
+
+        The first on 2.4 makes folders of what are only parts of other folders' names, and the second removes them.
+        """
         source, target = self.stores
+        first = not target.state(self.move)
         for _ in range(6):
             begin = time.monotonic()
             order = self.order("target", **changes)
@@ -157,8 +161,9 @@ class Pair:
                 ran = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
             pulled = target.pulled(ran.returncode, ran.stdout, ran.stderr)
             target.keep_state(self.move, pulled.state)
-            if not (pulled.again or pulled.full):
+            if not (pulled.again or pulled.full or first):
                 return time.monotonic() - begin
+            first = False
         raise AssertionError(pulled)
 
     @contextlib.contextmanager
