@@ -113,7 +113,7 @@ class Mailstore(Protocol):
         """Return every hold and everything that was given away and has not been settled."""
 
     def passed_on(self) -> Mapping[str, int]:
-        """Return how many sessions, without deliveries, were passed on since the server began to count, by address."""
+        """Return how many sessions (not deliveries) were passed on since the server began to count, by address."""
 
     def server_argv(self, order: Order) -> tuple[str, ...]:
         """Return the command whose input and output are the source's end of a dsync stream for this one mailbox."""

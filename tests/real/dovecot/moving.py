@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import selectors
 import socket
 import subprocess
@@ -42,6 +43,12 @@ def splice(one: socket.socket, other: socket.socket) -> None:
                     selector.unregister(source)
                     with contextlib.suppress(OSError):
                         key.data.shutdown(socket.SHUT_WR)
+
+
+def proof(evidence: Evidence) -> str:
+    """Return what an agent gives a mailbox away with."""
+    side = json.loads(evidence.text())
+    return json.dumps({"source": side, "target": side})
 
 
 class WaitingRoom:
@@ -221,7 +228,7 @@ class Pair:
         self.copy()
         evidence = self.assert_alike()
         target.admit(self.move)
-        assert source.give_away(self.move, evidence.text())
+        assert source.give_away(self.move, proof(evidence))
         self.room.lead(self.target)
 
     def settle(self) -> None:

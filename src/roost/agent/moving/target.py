@@ -27,6 +27,12 @@ from roost.wire.peer import Line, PeerReply, PeerRequest
 _SHORT_SECONDS = 1.0
 """A pass that took no longer makes a hold worth asking for."""
 
+_QUICK_SECONDS = 0.4
+"""A pass that looks at everything and takes no longer may be the last one, too."""
+
+_LAST_PASSES = 3
+"""So often it is tried to make both sides alike in one hold."""
+
 _PATIENCE = 6
 """After so many passes one of half the hold is short enough; users who are never quiet are moved as well."""
 
@@ -74,7 +80,10 @@ class Worker:
     _stopped: bool = False
     _pull: Pull | None = None
     _same_version: bool = False
-    """Only then is dsync's state from one pass of use for the next: between 2.4 and 2.3 it hides what is new."""
+    """Between 2.4 and 2.3 dsync's state from one pass hides from the next what is new."""
+
+    _whole: float | None = None
+    """Seconds of the last pass that looked at everything and had little to copy."""
 
     _progress: Progress = field(default_factory=Progress)
     _copied: float = 0.0
@@ -182,7 +191,8 @@ class Worker:
     def _one_pass(self, order: Order) -> Pass:
         began, before = time.monotonic(), self._progress.octets
         with contextlib.closing(self.connect(order)) as line:
-            pull = self._pull = Pull(self.store, self.host, order, self._state(order))
+            state = self._state(order)
+            pull = self._pull = Pull(self.store, self.host, order, state)
             ended = threading.Event()
             threading.Thread(target=self._show, args=(order, pull, ended, before), daemon=True).start()
             try:
@@ -191,6 +201,8 @@ class Worker:
                 ended.set()
                 self._pull = None
         self._keep(order, done)
+        if not state and self._progress.passes:
+            self._whole = done.seconds
         self._progress.passes += 1
         self._progress.octets = before + done.octets
         self._progress.seconds += time.monotonic() - began
@@ -202,8 +214,14 @@ class Worker:
         return done
 
     def _state(self, order: Order) -> str:
-        """Return dsync's state for the next pass; without one dsync looks at everything, which is slower and sure."""
-        return self.store.state(order.move) if self._same_version else ""
+        """Return dsync's state for the next pass, '' for one that looks at everything, which is slower and sure.
+
+        With a state dsync may miss what is new; the proof sees that. So a state is for mailboxes that are too large
+        for the other way, between servers of one version.
+        """
+        if not self._same_version or self._whole is None or self._whole <= _QUICK_SECONDS:
+            return ""
+        return self.store.state(order.move)
 
     def _keep(self, order: Order, done: Pass) -> None:
         self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
@@ -266,15 +284,15 @@ class Worker:
             _yes(line.ask(asked, order.hold + 1.0))
 
         began = time.monotonic()
-        done = self._last_pass(order, hold)
-        while (done.pulled.again or done.pulled.full) and time.monotonic() - began < order.hold / 2:
-            done = self._last_pass(order)
-        if done.pulled.again or done.pulled.full:
-            raise DaemonFailed(f"The last pass was not whole: {done.pulled.words}")
-        line.send(PeerRequest(do="evidence", move=order.move, deep=order.deep))
-        mine = self.store.evidence(order, deep=order.deep)
-        theirs = Evidence.of_text(_yes(line.receive(PeerReply, order.hold)).evidence)
-        if found := differences(theirs, mine):
+        self._last_pass(order, hold)
+        for _ in range(_LAST_PASSES):
+            mine, found = self._prove(order, line)
+            if not found or time.monotonic() - began > order.hold / 2:
+                break
+            # Half done, or dsync's state hid what was new: what comes now looks at everything.
+            self.store.keep_state(order.move, "")
+            self._last_pass(order)
+        if found:
             raise DaemonFailed(" ".join(found[:5]))
         _log.info("move", move=order.move, step="compare", ms=round((time.monotonic() - began) * 1000))
         self.store.admit(order.move)
@@ -287,6 +305,13 @@ class Worker:
         self._asked = False
         _yes(reply)
         self._take(order)
+
+    def _prove(self, order: Order, line: Line) -> tuple[Evidence, list[str]]:
+        """Return this side's evidence, and how it differs from the source's."""
+        line.send(PeerRequest(do="evidence", move=order.move, deep=order.deep))
+        mine = self.store.evidence(order, deep=order.deep)
+        theirs = Evidence.of_text(_yes(line.receive(PeerReply, order.hold)).evidence)
+        return mine, differences(theirs, mine)
 
     def _last_pass(self, order: Order, first: Callable[[], None] = lambda: None) -> Pass:
         """Bring the copy up to date in a hold, which ``first`` begins once everything else is ready for it."""

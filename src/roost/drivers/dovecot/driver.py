@@ -47,7 +47,7 @@ class _Parts:
         """Put them together."""
         database = Database(layout, host)
         sessions = Sessions(database, layout, host, clock)
-        mailstore = DovecotMailstore(database, layout, host, sessions)
+        mailstore = DovecotMailstore(database, layout, host)
         return cls(host, database, sessions, Accounts(database, sessions, clock), Moves(database), mailstore)
 
 

@@ -21,17 +21,14 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
 from roost.domain.move import Order
 from roost.drivers.dovecot import fence
 from roost.drivers.dovecot.database import Database
-from roost.drivers.dovecot.doveadm import Doveadm, Refused
 from roost.drivers.dovecot.layout import Layout
-from roost.drivers.dovecot.occupants import empty
-from roost.drivers.dovecot.sessions import Sessions
+from roost.drivers.dovecot.occupants import empty, end_sessions
 from roost.ports.mailstore import Stand, Standing
 
 _LONGER = 30.0
@@ -50,7 +47,9 @@ UPDATE standing SET until = until + ?
 WHERE move = ? AND stand = 'held' AND fenced = 1 AND until - (SELECT now FROM clock) > 0.05 RETURNING until
 """
 _GIVE = "UPDATE standing SET stand = 'moved', evidence = ? WHERE move = ? AND stand = 'held'"
-_LEFT = "SELECT home, address, until - now FROM standing, clock WHERE move = ? AND stand = 'held'"
+# A session that began as the hold did, and met the fence, is ended a little later.
+_LATE = "INSERT OR REPLACE INTO unsettled (name, kick) SELECT address, 1 FROM standing WHERE move = ?"
+_LEFT = "SELECT home, until - now FROM standing, clock WHERE move = ? AND stand = 'held'"
 _UNTIL = "UPDATE standing SET until = (SELECT now FROM clock) + ? WHERE move = ? AND stand = 'held'"
 _STANDINGS = "SELECT move, address, number, peer, stand, until - now, evidence FROM standing, clock ORDER BY move"
 
@@ -58,11 +57,9 @@ _STANDINGS = "SELECT move, address, number, peer, stand, until - now, evidence F
 class Holds:
     """Every hold of this node, and what was given away. May be used from several threads."""
 
-    def __init__(self, database: Database, layout: Layout, doveadm: Doveadm, sessions: Sessions) -> None:
+    def __init__(self, database: Database, layout: Layout) -> None:
         self._database = database
         self._layout = layout
-        self._doveadm = doveadm
-        self._sessions = sessions
         self._busy: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
     def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
@@ -86,7 +83,7 @@ class Holds:
             try:
                 apart = fence.close(self._layout, home)
                 self._set_fenced(order.move, fenced=True)
-                self._kick(order.address)
+                end_sessions(self._layout, apart)
                 empty(self._layout, apart, seconds / 2 - (time.monotonic() - begin))
             except DaemonFailed:
                 self._lift(order.move)
@@ -115,6 +112,7 @@ class Holds:
                 return False
             with self._database.write() as connection:
                 connection.execute(_GIVE, (evidence, move))
+                connection.execute(_LATE, (move,))
             return True
 
     def home(self, move: int) -> str:
@@ -157,11 +155,12 @@ class Holds:
             connection.execute(_UNTIL, (_LONGER, move))
         if found is None:
             return
-        home, address, left = found
+        home, left = found
+        apart = fence.moving(Path(self._layout.mail) / home)
         if left <= 0:
             # It was open, with the mail at the other place.
-            self._kick(address)
-        empty(self._layout, fence.moving(Path(self._layout.mail) / home), _LONGER / 2)
+            end_sessions(self._layout, apart)
+        empty(self._layout, apart, _LONGER / 2)
         self._set_fenced(move, fenced=False)
         fence.open_again(self._layout, home)
         with self._database.write(durable=False) as connection:
@@ -175,9 +174,3 @@ class Holds:
     def _set_fenced(self, move: int, *, fenced: bool) -> None:
         with self._database.write(durable=False) as connection:
             connection.execute("UPDATE standing SET fenced = ? WHERE move = ?", (int(fenced), move))
-
-    def _kick(self, address: str) -> None:
-        """End a user's sessions; who is on no list of Dovecot's is found by what he has open."""
-        if self._sessions.running():
-            with suppress(Refused):
-                self._doveadm.run("kick", address)

@@ -18,7 +18,6 @@ from roost.drivers.dovecot.holds import Holds
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.moves import Moves
 from roost.drivers.dovecot.render import HELD
-from roost.drivers.dovecot.sessions import Sessions
 from roost.ports.host import Host
 from roost.ports.mailstore import Copy, Pulled, Standing
 
@@ -28,12 +27,12 @@ _PASSED_ON = "passed_on_"
 class DovecotMailstore:
     """One node's mailboxes; see the port for what each method promises."""
 
-    def __init__(self, database: Database, layout: Layout, host: Host, sessions: Sessions) -> None:
+    def __init__(self, database: Database, layout: Layout, host: Host) -> None:
         self._database = database
         self._layout = layout
         self._host = host
         self._doveadm = Doveadm(layout, host)
-        self._holds = Holds(database, layout, self._doveadm, sessions)
+        self._holds = Holds(database, layout)
         self._moves = Moves(database)
         self._notes = Notes(database)
         self._version = ""

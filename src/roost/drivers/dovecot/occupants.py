@@ -12,10 +12,17 @@ import os
 import signal
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
 from roost.drivers.dovecot.layout import Layout
+
+SESSIONS = frozenset({"imap", "pop3", "managesieve"})
+"""Names of the processes of which each serves one session at a time."""
+
+_DELIVERY = "lmtp"
+"""Never killed: a message that is saved and not acknowledged would come a second time."""
 
 _PATIENCE = 1.0
 """Seconds after which who is still there is killed."""
@@ -23,8 +30,17 @@ _PATIENCE = 1.0
 _LOOK_AGAIN = 0.004
 
 
-def occupants(layout: Layout, home: Path) -> list[int]:
-    """Return the processes that have a file open below this folder."""
+@dataclass(frozen=True)
+class Occupant:
+    """A process of the mail user: its number, its name, and whether it has a file open there or only stands there."""
+
+    process: int
+    name: str
+    opened: bool
+
+
+def occupants(layout: Layout, home: Path) -> list[Occupant]:
+    """Return the processes that stand in this folder or have a file open below it."""
     everywhere, here = f"{layout.mail}/", f"{home}/"
     found = []
     with os.scandir("/proc") as processes:
@@ -34,22 +50,35 @@ def occupants(layout: Layout, home: Path) -> list[int]:
                 if not entry.name.isdigit() or entry.stat().st_uid != layout.uid:
                     continue
                 cwd = f"{os.readlink(f'{entry.path}/cwd')}/"  # noqa: PTH115 - half the time of pathlib's
-                if (here in cwd or everywhere not in cwd) and _holds(f"{entry.path}/fd", here):
-                    found.append(int(entry.name))
+                stands = here in cwd
+                opened = (stands or everywhere not in cwd) and _holds(f"{entry.path}/fd", here)
+                if stands or opened:
+                    name = Path(entry.path, "comm").read_text("ascii").strip()
+                    found.append(Occupant(int(entry.name), name, opened))
     return found
 
 
+def end_sessions(layout: Layout, home: Path) -> None:
+    """Ask the sessions there to end, as ``doveadm kick`` does, which would end deliveries as well."""
+    for occupant in occupants(layout, home):
+        if occupant.name in SESSIONS:
+            with suppress(ProcessLookupError):
+                os.kill(occupant.process, signal.SIGTERM)
+
+
 def empty(layout: Layout, home: Path, seconds: float) -> None:
-    """Wait until nobody is there, and kill who stays; raises ``DaemonFailed`` where it takes more than so long."""
+    """Wait until nothing is open there, and kill who stays; raises ``DaemonFailed`` where it takes longer."""
     begin = time.monotonic()
-    while there := occupants(layout, home):
+    while there := [occupant for occupant in occupants(layout, home) if occupant.opened]:
         waited = time.monotonic() - begin
         if waited > seconds:
-            raise DaemonFailed(f"Processes {', '.join(map(str, there))} keep files open below {home}.")
+            names = ", ".join(f"{occupant.name} ({occupant.process})" for occupant in there)
+            raise DaemonFailed(f"Files below {home} are kept open by {names}.")
         if waited > min(_PATIENCE, seconds / 2):
-            for process in there:
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
+            for occupant in there:
+                if occupant.name != _DELIVERY:
+                    with suppress(ProcessLookupError):
+                        os.kill(occupant.process, signal.SIGKILL)
         time.sleep(_LOOK_AGAIN)
 
 
