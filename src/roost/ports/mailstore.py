@@ -109,7 +109,7 @@ class Mailstore(Protocol):
         """Return every hold and everything that was given away and has not been settled."""
 
     def passed_on(self, number: int) -> int:
-        """Return how many sessions are being passed on from here now. A delivery is over too soon to be counted."""
+        """Return how many sessions and deliveries have come here since the mailbox was given away."""
 
     def server_argv(self, order: Order) -> tuple[str, ...]:
         """Return the command whose input and output are the source's end of a dsync stream for this one mailbox."""
