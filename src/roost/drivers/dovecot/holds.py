@@ -180,4 +180,4 @@ class Holds:
         """End a user's sessions; who is on no list of Dovecot's is found by what he has open."""
         if self._sessions.running():
             with suppress(Refused):
-                self._doveadm.run("kick", "--", address)
+                self._doveadm.run("kick", address)
