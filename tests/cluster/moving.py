@@ -99,6 +99,15 @@ def _flush(cluster: Cluster) -> None:
         machine.run(["postqueue", "-f"], check=False)
 
 
+def put_off(cluster: Cluster) -> str:
+    """Return what the MX hosts logged of mail that was put off, the first of each host."""
+    said = []
+    for machine in cluster.machines_with("mx"):
+        lines = machine.run(["journalctl", "-o", "short-precise", "--no-pager"]).stdout.splitlines()
+        said += [line for line in lines if "status=deferred" in line][:10]
+    return "\n".join(said)
+
+
 def told(faults: Sequence[Fault]) -> str:
     """Return faults as text for an assertion: how many, and the first of them."""
     return f"{len(faults)} faults\n" + "\n".join(fault.said for fault in faults[:20])

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
-from tests.cluster.moving import HOLD, account_for, move, told, user_on, wait
+from tests.cluster.moving import HOLD, account_for, move, put_off, told, user_on, wait
 
 from roost.lab.accounting import Event
 from roost.lab.cluster import Cluster
@@ -58,7 +58,7 @@ def test_around_three_homes(cluster: Cluster) -> None:
     before = account(cluster.client.machine, user)
     events = _travel(cluster, user, [ms1, ms2, ms3, ms1])
     wrong = account_for(cluster, user, before, events)
-    assert not wrong, told(wrong)
+    assert not wrong, f"{told(wrong)}\n{put_off(cluster)}"
     assert not refusals(events)
 
 
@@ -76,7 +76,7 @@ def test_between_releases(cluster: Cluster, way: tuple[str, str]) -> None:
         back = wait_for_home(cluster, user, old)
         events = traffic.stop()
     wrong = account_for(cluster, user, before, events)
-    assert not wrong, told(wrong)
+    assert not wrong, f"{told(wrong)}\n{put_off(cluster)}"
     assert not refusals(events)
     certificate = cluster.roost("move", "certificate", str(there["id"]))
     assert certificate

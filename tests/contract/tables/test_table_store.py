@@ -94,7 +94,7 @@ _SQL = (
     "DELETE FROM login",
     "DELETE FROM account",
     "UPDATE account SET password = '' WHERE address = :a",
-    "UPDATE account SET address = 'stranger@example.test' WHERE address = :a",
+    "UPDATE OR IGNORE account SET address = 'stranger@example.test' WHERE address = :a",
     "UPDATE account SET number = 7",
     "UPDATE account SET login = 'yes', quota = NULL, deliver = -1 WHERE 0",
     "UPDATE login SET rank = 9",

@@ -25,6 +25,8 @@ FOLDERS = (
     'with "quotes" and \\ backslash',
     "dots.and.dots",
     "a~tilde",
+    "-dash",
+    "+",
     "&UTF-7&",
     "Grüße",
     "日本語/子フォルダ",

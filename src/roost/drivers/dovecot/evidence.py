@@ -118,7 +118,7 @@ class Witness:
 
     def _take_flags(self, user: str, found: Sequence[_Found], changed: Sequence[_Seen]) -> str:
         """Ask for flags, and return the digest of all ACLs, for which one has to ask folder by folder."""
-        commands: list[tuple[str, ...]] = [("acl get", folder.name) for folder in found]
+        commands: list[tuple[str, ...]] = [("acl get", "--", folder.name) for folder in found]
         commands += [("fetch", "uid flags", "mailbox-guid", folder.found.guid) for folder in changed]
         answers = self._doveadm.run_all(commands, user=user, seconds=_SECONDS)
         for folder, answer in zip(changed, answers[len(found) :], strict=True):

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from roost.domain.errors import DaemonFailed
 from roost.drivers.dovecot.database import Database
+from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
 from roost.drivers.dovecot.layout import Layout
 from roost.ports.clock import Clock
 from roost.ports.host import Host
@@ -39,6 +40,7 @@ class Sessions:
         self._database = database
         self._layout = layout
         self._host = host
+        self._doveadm = Doveadm(layout, host)
         self._clock = clock
         self._telling = threading.Lock()
 
@@ -65,7 +67,7 @@ class Sessions:
     def reload(self) -> None:
         """Make the running Dovecot open everything anew."""
         if self.running():
-            self._doveadm("reload")
+            self._host.run(["doveadm", "-c", self._layout.conf, "reload"])
 
     def _tell(self, where: str, values: Sequence[int], then: str, then_values: Sequence[int]) -> None:
         with self._database.read() as connection:
@@ -86,22 +88,15 @@ class Sessions:
             connection.execute(then, then_values)
 
     def _flush(self, names: Sequence[str]) -> None:
-        self._doveadm("auth", "cache", "flush", *([] if len(names) > _FLUSH_BY_NAME_MAX else ["--", *names]))
+        self._doveadm.run("auth cache flush", *([] if len(names) > _FLUSH_BY_NAME_MAX else ["--", *names]))
 
     def _kick(self, users: Sequence[str]) -> None:
         if len(users) > _KICK_BLINDLY_MAX:
-            lines = self._doveadm("-f", "tab", "who").splitlines()[1:]
-            users = sorted({line.split("\t")[0] for line in lines} & set(users))
+            users = sorted(set(fields(self._doveadm.run("who"))) & set(users))
         for user in users:
-            # The status says whether anybody was there, which does not matter.
-            self._doveadm("kick", "--", user, accept=(0, 68))
-
-    def _doveadm(self, *argv: str, accept: tuple[int, ...] = (0,)) -> str:
-        ran = self._host.run(["doveadm", "-c", self._layout.conf, *argv], check=False, seconds=60)
-        if ran.code not in accept:
-            words = ran.err.strip() or ran.out.strip()
-            raise DaemonFailed(f"'doveadm {' '.join(argv[:3])}' ended with {ran.code}: {words}")
-        return ran.out
+            # Refused where nobody was there, which does not matter.
+            with suppress(Refused):
+                self._doveadm.run("kick", "--", user)
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
