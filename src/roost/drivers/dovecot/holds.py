@@ -31,6 +31,9 @@ from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.occupants import empty, end_sessions
 from roost.ports.mailstore import Stand, Standing
 
+_BEGINNERS = 0.05
+"""Seconds from the answer of the passdb to a session of the user's own process, on a machine that is busy."""
+
 _LONGER = 30.0
 """By so many seconds a deadline is put off while a step is made that it must not cut in two."""
 
@@ -81,6 +84,9 @@ class Holds:
             with self._database.write() as connection:
                 connection.execute(_HOLD, values)
             try:
+                # Who was let in a moment ago is not refused: he becomes a session, and is then ended like others.
+                time.sleep(_BEGINNERS)
+                end_sessions(self._layout, Path(self._layout.mail) / home)
                 apart = fence.close(self._layout, home)
                 self._set_fenced(order.move, fenced=True)
                 end_sessions(self._layout, apart)

@@ -27,6 +27,9 @@ _DELIVERY = "lmtp"
 _PATIENCE = 1.0
 """Seconds after which who is still there is killed."""
 
+_FAREWELL = 0.3
+"""Seconds for sessions to say goodbye in."""
+
 _LOOK_AGAIN = 0.004
 
 
@@ -59,11 +62,21 @@ def occupants(layout: Layout, home: Path) -> list[Occupant]:
 
 
 def end_sessions(layout: Layout, home: Path) -> None:
-    """Ask the sessions there to end, as ``doveadm kick`` does, which would end deliveries as well."""
-    for occupant in occupants(layout, home):
-        if occupant.name in SESSIONS:
-            with suppress(ProcessLookupError):
-                os.kill(occupant.process, signal.SIGTERM)
+    """Ask the sessions there to end, as ``doveadm kick`` does, which would end deliveries as well.
+
+    Returns when they have, or after a moment: ``empty`` has the last word.
+    """
+    end = time.monotonic() + _FAREWELL
+    asked: set[int] = set()
+    while there := [occupant for occupant in occupants(layout, home) if occupant.name in SESSIONS]:
+        for occupant in there:
+            if occupant.process not in asked:
+                asked.add(occupant.process)
+                with suppress(ProcessLookupError):
+                    os.kill(occupant.process, signal.SIGTERM)
+        if time.monotonic() > end:
+            return
+        time.sleep(_LOOK_AGAIN)
 
 
 def empty(layout: Layout, home: Path, seconds: float) -> None:
