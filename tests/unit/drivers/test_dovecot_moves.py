@@ -77,7 +77,7 @@ class Source:
         sessions = Sessions(self.database, self.layout, host, Clock())
         self.accounts = Accounts(self.database, sessions, Clock())
         self.moves = Moves(self.database)
-        self.holds = Holds(self.database, self.layout, Doveadm(self.layout, host), sessions)
+        self.holds = Holds(self.database, self.layout)
         self.home = folder / "mail/example.test/john.1"
         self.apart = self.home.with_name("john.1.moving")
         self.order = Order.of_row("7", ORDER)
