@@ -1,9 +1,8 @@
 """Cuts a move at exactly one of its points: halts both agents there, breaks something, and lets go.
 
-A point is a line that an agent writes into its journal when it has come so far (``event=move … step=NAME``).
-*After* a point means that both agents are halted as soon as that line is there. *Before* it they are halted at the
-line of the point before: nothing of the step has been done, or just begun. To begin with the halting and then to
-break is what makes a cut exact: what comes next cannot overtake it.
+A point is a step at which an agent halts itself where root wants it (``roost.agent.moving.steps``); the other one is
+halted at once. *After* a point means at that step, *before* it at the one before: nothing of it has been done yet. To
+begin with the halting and then to break is what makes a cut exact: what comes next cannot overtake it.
 """
 
 from __future__ import annotations
@@ -29,29 +28,23 @@ AWAY = 8.0
 
 @dataclass(frozen=True)
 class Point:
-    """One point: whose journal has it, and the step's name there."""
+    """One point: the step's name, and whose it is."""
 
     name: str
     part: Part
-    step: str
-
-    @property
-    def pattern(self) -> str:
-        """Return the line as a regular expression. Of whatever move: the watching begins before it is asked for."""
-        return rf"\bevent=move\b.*\bstep={self.step}\b"
 
 
 POINTS = (
-    Point("orders", "target", "orders"),
-    Point("pass", "target", "pass"),
-    Point("proof", "target", "proof"),
-    Point("hold", "source", "hold"),
-    Point("held", "source", "held"),
-    Point("last-pass", "target", "last-pass"),
-    Point("compare", "target", "compare"),
-    Point("admit", "target", "admit"),
-    Point("given-away", "source", "given-away"),
-    Point("opened", "target", "opened"),
+    Point("orders", "target"),
+    Point("pass", "target"),
+    Point("proof", "target"),
+    Point("hold", "source"),
+    Point("held", "source"),
+    Point("last-pass", "target"),
+    Point("compare", "target"),
+    Point("admit", "target"),
+    Point("given-away", "source"),
+    Point("opened", "target"),
 )
 """All of them, in their order."""
 
@@ -110,7 +103,7 @@ class Halted:
             part: Program(
                 machine,
                 "halt.py",
-                {"unit": AGENT, "pattern": at.pattern if at and at.part == part else ""},
+                {"unit": AGENT, "step": at.name if at and at.part == part else ""},
             )
             for part, machine in machines.items()
         }

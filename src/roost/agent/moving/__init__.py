@@ -8,5 +8,6 @@ waiting_room.py     ports at which whoever comes during a hold waits
 stream.py           carries dsync's stream between a command and the other node
 carrier.py          the little program by which doveadm reaches that stream
 throttle.py         how fast a copy may go
+steps.py            says how far a move is, and halts there where root wants it
 ==================  ================================================================================================
 """

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from roost.agent.moving.steps import step
 from roost.agent.moving.stream import Stream
 from roost.agent.moving.throttle import Throttle
 from roost.agent.moving.waiting_room import WaitingRooms
@@ -126,14 +127,14 @@ class Source:
             timer.daemon = True
             hold = self._holds[order.move] = _Hold(order, time.monotonic(), timer)
             timer.start()
-            _log.info("move", move=order.move, step="hold", attempt=order.attempt)
+            step(order.move, "hold", attempt=order.attempt)
             try:
                 self.store.hold(order, order.hold, ports)
             except RoostError:
                 self._lift(order.move)
                 raise
             hold.evidence = self._pool.submit(self.store.evidence, order, deep=request.deep)
-            _log.info("move", move=order.move, step="held", ms=_since(hold.began))
+            step(order.move, "held", ms=_since(hold.began))
             return PeerReply(ok=True)
 
     def _evidence(self, request: PeerRequest, order: Order) -> Evidence:
@@ -166,7 +167,7 @@ class Source:
             hold.timer.cancel()
             del self._holds[order.move]
             waited = self.rooms.release(order.move, self.store.peer_address(order.peer), self.store.ports())
-            _log.info("move", move=order.move, step="given-away", pause_ms=body["pause_ms"], waited=waited)
+            step(order.move, "given-away", pause_ms=body["pause_ms"], waited=waited)
         self.gave_away()
         return PeerReply(ok=True)
 
@@ -183,7 +184,7 @@ class Source:
             self.store.lift(move)
             waited = self.rooms.release(move, self.store.own_address(), self.store.ports())
             if hold is not None:
-                _log.info("move", move=move, step="lifted", ms=_since(hold.began), waited=waited)
+                step(move, "lifted", ms=_since(hold.began), waited=waited)
 
     def _overdue(self, move: int) -> None:
         """The deadline has come."""

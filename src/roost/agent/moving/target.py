@@ -17,6 +17,7 @@ import structlog
 
 from roost.agent.moving.pull import Pass, Pull
 from roost.agent.moving.reports import Reports
+from roost.agent.moving.steps import step
 from roost.domain.errors import DaemonFailed, NodeAway, RoostError
 from roost.domain.evidence import Evidence, differences
 from roost.domain.move import Order, Said, Wanted
@@ -99,7 +100,7 @@ class Worker:
     def update(self, order: Order) -> None:
         """Take a changed order."""
         if order != self.order:
-            _log.info("move", move=order.move, step="orders", wanted=str(order.wanted), attempt=order.attempt)
+            step(order.move, "orders", wanted=str(order.wanted), attempt=order.attempt)
             self.order = order
             if order.wanted in {Wanted.DROP, Wanted.PAUSE} and self._pull is not None:
                 self._pull.cancel()
@@ -207,8 +208,7 @@ class Worker:
         self._progress.octets = before + done.octets
         self._progress.seconds += time.monotonic() - began
         self._progress.messages = self.store.size(order)[0]
-        _log.info(
-            "move", move=order.move, step="pass", number=self._progress.passes, ms=round(done.seconds * 1000),
+        step(order.move, "pass", number=self._progress.passes, ms=round(done.seconds * 1000),
             octets=done.octets, words=done.pulled.words,
         )  # fmt: skip
         return done
@@ -242,7 +242,7 @@ class Worker:
         for name in {*mine.folders} & {*theirs.folders}:
             if mine.folders[name].uidvalidity != theirs.folders[name].uidvalidity:
                 raise DaemonFailed(f"UIDVALIDITY of the folder {name!r} differs on the two nodes.")
-        _log.info("move", move=order.move, step="proof", alike=mine == theirs)
+        step(order.move, "proof", alike=mine == theirs)
 
     # The hand-over
 
@@ -294,9 +294,9 @@ class Worker:
             self._last_pass(order)
         if found:
             raise DaemonFailed(" ".join(found[:5]))
-        _log.info("move", move=order.move, step="compare", ms=round((time.monotonic() - began) * 1000))
+        step(order.move, "compare", ms=round((time.monotonic() - began) * 1000))
         self.store.admit(order.move)
-        _log.info("move", move=order.move, step="admit")
+        step(order.move, "admit")
         self._asked = True
         asked = PeerRequest(
             do="give-away", move=order.move, attempt=order.attempt, evidence=mine.text(), version=self.store.version()
@@ -326,8 +326,7 @@ class Worker:
             finally:
                 self._pull = None
         self._keep(order, done)
-        _log.info(
-            "move", move=order.move, step="last-pass", ms=round(done.seconds * 1000), octets=done.octets,
+        step(order.move, "last-pass", ms=round(done.seconds * 1000), octets=done.octets,
             words=done.pulled.words,
         )  # fmt: skip
         return done
@@ -335,7 +334,7 @@ class Worker:
     def _take(self, order: Order) -> None:
         """The mailbox is this node's."""
         self.store.admit(order.move, everyone=True)
-        _log.info("move", move=order.move, step="opened")
+        step(order.move, "opened")
 
     def _find_out(self, order: Order) -> None:
         """The source was asked to give the mailbox away, and its answer is lost: ask until it is known.
@@ -371,7 +370,7 @@ class Worker:
         self.store.close(order.move)
         self.store.discard(order)
         self.store.keep_state(order.move, "")
-        _log.info("move", move=order.move, step="dropped")
+        step(order.move, "dropped")
         self.reports.say(order, Said.DROPPED)
 
 

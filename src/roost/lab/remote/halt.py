@@ -1,20 +1,19 @@
-"""Halts a service in the moment in which its journal says something, so that a fault falls exactly there.
+"""Halts a service, or has an agent halt itself at a step of a move, so that a fault falls exactly there.
 
-In, one line: ``unit``, ``pattern`` (regular expression; '' to watch for nothing). Then a line for each command:
+In, one line: ``unit``, ``step`` (see ``roost.agent.moving.steps``; '' for none). Then a line for each command:
 ``halt`` and ``go`` (signals STOP and CONT to the service's main process). It lets the service go and ends when its
-input ends. Out: ``ready`` once it reads the journal; ``reached`` (``text``) at the first line that matches, when the
-service has been halted; ``halted`` after each ``halt``.
+input ends. Out: ``ready``; ``reached`` when the agent has halted itself; ``halted`` after each ``halt``.
 """
 
 import contextlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 _PRINTING = threading.Lock()
@@ -39,31 +38,29 @@ def send(process: int, number: signal.Signals) -> None:
             os.kill(process, number)
 
 
-def watch(unit: str, process: int, pattern: str) -> None:
-    """Halt the service at the first line that matches."""
-    # Lines that come while journalctl starts are not missed: it begins with the moment before.
-    since = f"--since=@{time.time():.3f}"
-    argv = ["journalctl", "--follow", "--output=cat", "--lines=all", since, f"--unit={unit}"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as journal:
-        assert journal.stdout is not None  # noqa: S101 - it was asked for
-        tell("ready")
-        for line in journal.stdout:
-            if re.search(pattern, line):
-                send(process, signal.SIGSTOP)
-                tell("reached", text=line.strip())
-                break
-        journal.kill()
+def watch(process: int) -> None:
+    """Wait until the service has stopped itself."""
+    while True:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "T":
+            tell("reached")
+            return
+        time.sleep(0.002)
 
 
 def main() -> None:
     """Watch, and obey."""
     asked = json.loads(sys.stdin.readline())
     process = main_process(asked["unit"])
-    if asked["pattern"]:
-        # The number is known before: to ask for it takes longer than a step of a move.
-        threading.Thread(target=watch, args=(asked["unit"], process, asked["pattern"]), daemon=True).start()
-    else:
-        tell("ready")
+    if asked["step"]:
+        place = Path("/run/roost", f"halt-at-{asked['step']}")
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+        threading.Thread(target=watch, args=(process,), daemon=True).start()
+    tell("ready")
     for line in sys.stdin:
         if line.strip() == "halt":
             send(process, signal.SIGSTOP)
