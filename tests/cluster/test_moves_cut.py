@@ -6,7 +6,7 @@ import time
 
 import pytest
 from tests.cluster.cuts import AWAY, POINTS, Cut, Halted, broken, matrix, stay_away
-from tests.cluster.moving import GIVEN, HOLD, SLACK, account_for, ask, told, user_on, wait
+from tests.cluster.moving import GIVEN, HOLD, SLACK, account_for, ask, steps, told, user_on, wait
 
 from roost.lab.cluster import Cluster
 from roost.lab.pauses import pause
@@ -56,7 +56,7 @@ def test_cut(cluster: Cluster, cut: Cut) -> None:
     found = pause(events, began, ended)
     print(f"\n{cut}: {view['state']} after {ended - began:.1f} s, longest login {found.longest:.2f} s", end="")
     if not cut.owner_away:
-        assert found.longest <= HOLD + SLACK, found
+        assert found.longest <= HOLD + SLACK, f"{found}\n{steps(cluster, asked)}"
 
 
 def test_the_target_hangs_in_the_last_pass(cluster: Cluster) -> None:
