@@ -38,6 +38,9 @@ _PATIENCE = 6
 """After so many passes one of half the hold is short enough; users who are never quiet are moved as well."""
 
 _PASSES_MAX = 40
+_FAULTS_MAX = 10
+"""So many passes one after the other may fail."""
+
 _FRESH_SECONDS = 3.0
 """A copy that is older is brought up to date once more before a hold."""
 
@@ -88,6 +91,7 @@ class Worker:
 
     _progress: Progress = field(default_factory=Progress)
     _copied: float = 0.0
+    _faults: int = 0
     _tried: int = -1
     _ready: int = -1
     _asked: bool = False
@@ -172,7 +176,13 @@ class Worker:
         """Make one pass; say so, and say when a hold is worth asking for."""
         if self._progress.passes == 0:
             self._prepare(order)
-        done = self._one_pass(order)
+        try:
+            done = self._one_pass(order)
+            self._faults = 0
+        except DaemonFailed as error:
+            self._faults += 1
+            self._despair(order, error)
+            raise
         self._copied = time.monotonic()
         self._progress.expected_pause_ms = round(1000 * (done.seconds + 0.1))
         enough = order.hold / 2 if self._progress.passes >= _PATIENCE else _SHORT_SECONDS
@@ -188,6 +198,20 @@ class Worker:
                 remedy="Try again at a quieter hour.",
             )
         self.reports.say(order, Said.COPYING, body=self._progress.text())
+
+    def _despair(self, order: Order, error: DaemonFailed) -> None:
+        """A pass has failed: raise ``_Impossible`` where another would as well."""
+        free, _ = self.store.room()
+        copied = 0
+        with contextlib.suppress(RoostError):
+            copied = self.store.size(order)[1]
+        if free < self._progress.total_octets - copied:
+            raise _Impossible(
+                f"The target's disk is full: {free:,} bytes are free, and that is too little for the rest.",
+                remedy="Choose another target.",
+            ) from error
+        if self._faults >= _FAULTS_MAX:
+            raise _Impossible(f"{self._faults} passes failed. The last one: {error.message}") from error
 
     def _one_pass(self, order: Order) -> Pass:
         began, before = time.monotonic(), self._progress.octets
