@@ -15,7 +15,7 @@ from tests.cluster.users import add_many, fresh
 from roost.lab.cluster import DOMAIN, Cluster
 from roost.lab.traffic import Traffic, User, account, fill
 
-pytestmark = pytest.mark.usefixtures("short_ttl")
+pytestmark = [pytest.mark.usefixtures("short_ttl"), pytest.mark.long]
 
 DRAINED = "drained.test"
 COUNT, MESSAGES, WATCHED = 500, 50, 5

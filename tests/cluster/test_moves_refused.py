@@ -41,6 +41,7 @@ def _not_moved(cluster: Cluster, user: User, target: Machine, *reasons: str) -> 
     assert any(word in refusal for word in reasons), refusal
 
 
+@pytest.mark.long
 def test_the_target_fills_up(cluster: Cluster) -> None:
     """While it copies, the target's disk becomes full."""
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
@@ -85,6 +86,7 @@ def test_aborted(cluster: Cluster) -> None:
     assert not refusals(events)
 
 
+@pytest.mark.long
 def test_a_target_without_room_is_refused(cluster: Cluster) -> None:
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
     user = user_on(cluster, source, "noroom", 2000)
@@ -93,6 +95,7 @@ def test_a_target_without_room_is_refused(cluster: Cluster) -> None:
     assert cluster.home_of(user.address) is source
 
 
+@pytest.mark.long
 def test_the_source_is_full(cluster: Cluster) -> None:
     """It may well work: to move somebody away is what an administrator does then. Nothing may be lost either way."""
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
@@ -113,6 +116,7 @@ def test_the_source_is_full(cluster: Cluster) -> None:
     assert not wrong, told(wrong)
 
 
+@pytest.mark.long
 def test_a_stray_message_on_the_target(cluster: Cluster) -> None:
     """Mail of somebody's lies where the copy should be: the move is refused and that mail stays."""
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
@@ -132,6 +136,7 @@ def test_a_stray_message_on_the_target(cluster: Cluster) -> None:
     assert not wrong, told(wrong)
 
 
+@pytest.mark.long
 def test_a_wrong_uidvalidity_on_the_target(cluster: Cluster) -> None:
     """A hand changes the copy: the proof finds it; the user stays, or the copy is made right. He notices nothing."""
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
@@ -151,6 +156,7 @@ def test_a_wrong_uidvalidity_on_the_target(cluster: Cluster) -> None:
     assert not wrong, told(wrong)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("why", ["same node", "twice", "target down", "unknown node", "unknown user"])
 def test_refused_at_once(cluster: Cluster, why: str) -> None:
     """A refusal is an answer of the command, not a move that fails later."""

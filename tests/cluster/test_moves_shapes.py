@@ -18,6 +18,8 @@ from roost.lab.traffic import Traffic, account, fill
 
 shared = pytest.mark.usefixtures("short_ttl")
 
+pytestmark = pytest.mark.long
+
 NAMES = (
     "Entwürfe & Ähnliches",
     "Входящие",

@@ -166,7 +166,7 @@ class Worker:
         free, _ = self.store.room()
         if found is Copy.NOTHING and size.octets * _ROOM_SHARE > free:
             raise _Impossible(
-                f"The mailbox has {size.octets:,} bytes, and the target has {free:,} free.",
+                f"There is no room on the target: the mailbox has {size.octets:,} bytes, and {free:,} are free.",
                 remedy="Choose another target.",
             )
 
