@@ -116,6 +116,17 @@ def test_strange_names_are_refused_and_harmless(dovecot: Instance) -> None:
     dovecot.login("john@example.test").logout()
 
 
+def test_a_lookup_without_a_password_opens_nothing(dovecot: Instance) -> None:
+    """An answer of it in the cache would let anybody in."""
+    dovecot.put(account("john@example.test"))
+    lookup = ["doveadm", "-c", dovecot.layout.conf, "auth", "lookup", "-x", "service=imap", "john@example.test"]
+    dovecot.host.run(lookup, check=False)
+    assert "AUTHENTICATIONFAILED" in dovecot.refused("john@example.test", "wrong")
+    dovecot.login("john@example.test").logout()
+    dovecot.host.run(lookup, check=False)
+    assert "AUTHENTICATIONFAILED" in dovecot.refused("john@example.test", "wrong")
+
+
 def test_suspended(dovecot: Instance) -> None:
     dovecot.put(account("john@example.test", login=False))
     assert "suspended" in dovecot.refused("john@example.test")

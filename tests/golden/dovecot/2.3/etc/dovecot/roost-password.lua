@@ -16,9 +16,10 @@ function auth_password_verify(request, password)
   return dovecot.auth.PASSDB_RESULT_PASSWORD_MISMATCH, ""
 end
 
--- Asked by Dovecot's own services about a user, never for a login: PLAIN and LOGIN, the only mechanisms, verify.
+-- Asked without a password ("doveadm auth lookup"), never for a login: PLAIN and LOGIN, the only mechanisms, verify. An
+-- answer would come into the cache under the user's name, and be the answer to his next login with any password.
 function auth_passdb_lookup(request)
-  return dovecot.auth.PASSDB_RESULT_OK, { ["userdb_hash"] = "-", ["nopassword"] = "y" }
+  return dovecot.auth.PASSDB_RESULT_USER_UNKNOWN, ""
 end
 
 -- Dovecot 2.4 asks; 2.3 is told by cache_key.
