@@ -18,7 +18,6 @@ SOON = {
     Cut("pass", "after", "controller"),
     Cut("held", "after", "target machine"),
     Cut("held", "after", "source agent"),
-    Cut("given-away", "before", "network"),
     Cut("given-away", "after", "source agent"),
     Cut("opened", "before", "target agent"),
 }
