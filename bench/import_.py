@@ -44,10 +44,11 @@ do kill -0 $pid; sleep 0.05; done
 kill $pid; wait $pid"""
 _STORAGE = """set -e; cd $1; rm -f raw.db
 sqlite3 raw.db ".read schema.sql" ".mode csv" "PRAGMA journal_mode=WAL;" \
-  "CREATE TABLE raw (address, number, hostname, target, password, quota, login, deliver);" \
+  "CREATE TABLE raw (address, number, hostname, target, password, quota, login, deliver, format, place, peer);" \
   ".import accounts.csv raw" \
   "BEGIN;" \
-  "INSERT INTO account (address, number, hostname, target, password, quota, login, deliver) SELECT * FROM raw;" \
+  "INSERT INTO account (address, number, hostname, target, password, quota, login, deliver, format, place, peer) \
+    SELECT * FROM raw;" \
   "INSERT INTO login (name, account, rank) SELECT address, id, 0 FROM account;" \
   "INSERT INTO login (name, account, rank) SELECT target, id, 1 FROM account;" \
   "INSERT INTO login (name, account, rank) SELECT hostname, id, 1 FROM account;" \
@@ -77,7 +78,7 @@ def prepare(made: Cluster, numbers: range) -> list[tuple[Machine, list[str]]]:
         work.append((machine, ["sh", "-c", _DNS, "sh", _FOLDER, f"{local[-1]}.{_ZONE}"]))
     for machine in made.machines_with("storage"):
         rows = "".join(
-            f'{name}@{DOMAIN},{n},{name}.{_ZONE},{name}@{name}.{_ZONE},"{labs.HASH}",0,1,1\n'
+            f'{name}@{DOMAIN},{n},{name}.{_ZONE},{name}@{name}.{_ZONE},"{labs.HASH}",0,1,1,mdbox,home,\n'
             for n, name in zip(numbers, local, strict=True)
             if homes[n % len(homes)] == machine.name
         )

@@ -13,7 +13,7 @@ _PASSWORD = f"SELECT account.address AS user, account.password AS password {_ACC
 _HOME = f"SELECT account.address AS user, '{{mail}}/' || account.home AS home {_ACCOUNT}"
 
 _COMMON = """
-protocols = imap pop3 lmtp
+protocols = imap pop3 lmtp sieve
 listen = {layout.probe}
 base_dir = {layout.run}
 state_dir = {layout.state}
@@ -36,6 +36,11 @@ service pop3-login {{
   inet_listener pop3s {{
     port = {layout.pop3s}
     ssl = yes
+  }}
+}}
+service managesieve-login {{
+  inet_listener sieve {{
+    port = {layout.sieve}
   }}
 }}
 service lmtp {{

@@ -50,11 +50,12 @@ def _appended(event: Event, since: float) -> bool:
     return event["what"] == "appended" and event["at"] > since
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_around_three_homes(cluster: Cluster) -> None:
-    """a: thousands of messages, three moves, and every message and flag is accounted for."""
+    """a: 20,000 messages, three moves, and every message and flag is accounted for."""
     ms1, ms2, ms3 = (cluster.lab.machine(short) for short in ("ms1", "ms2", "ms3"))
-    user = user_on(cluster, ms1, "traveller", 8_000)
+    user = user_on(cluster, ms1, "traveller", 20_000)
     before = account(cluster.client.machine, user)
     events = _travel(cluster, user, [ms1, ms2, ms3, ms1])
     wrong = account_for(cluster, user, before, events)

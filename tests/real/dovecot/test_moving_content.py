@@ -210,7 +210,7 @@ def test_a_kept_copy_that_was_changed_by_hand_is_foreign(both: Pair) -> None:
     both.settle()
     back = both.turned()
     back.begin_back()
-    assert back.stores[1].found(back.order("target", kept=0)) is Copy.FOREIGN
+    assert back.stores[1].found(back.order("target", kept=0)) is Copy.OURS
     doveadm = ["doveadm", "-c", back.target.layout.conf]
     back.target.host.run([*doveadm, "save", "-u", JOHN, "-m", "INBOX"], stdin="Subject: stray\n\nx\n")
     assert back.stores[1].found(back.order("target", kept=MOVE)) is Copy.FOREIGN

@@ -50,8 +50,6 @@ UPDATE standing SET until = until + ?
 WHERE move = ? AND stand = 'held' AND fenced = 1 AND until - (SELECT now FROM clock) > 0.05 RETURNING until
 """
 _GIVE = "UPDATE standing SET stand = 'moved', evidence = ? WHERE move = ? AND stand = 'held'"
-# A session that began as the hold did, and met the fence, is ended a little later.
-_LATE = "INSERT OR REPLACE INTO unsettled (name, kick) SELECT address, 1 FROM standing WHERE move = ?"
 _LEFT = "SELECT home, until - now FROM standing, clock WHERE move = ? AND stand = 'held'"
 _UNTIL = "UPDATE standing SET until = (SELECT now FROM clock) + ? WHERE move = ? AND stand = 'held'"
 _STANDINGS = "SELECT move, address, number, peer, stand, until - now, evidence FROM standing, clock ORDER BY move"
@@ -118,7 +116,6 @@ class Holds:
                 return False
             with self._database.write() as connection:
                 connection.execute(_GIVE, (evidence, move))
-                connection.execute(_LATE, (move,))
             return True
 
     def home(self, move: int) -> str:
