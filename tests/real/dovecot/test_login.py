@@ -167,6 +167,17 @@ def test_suspension_and_removal_end_sessions(dovecot: Instance) -> None:
     dovecot.login("john@example.test").logout()
 
 
+def test_many_at_once_are_felt_as_well(dovecot: Instance) -> None:
+    """Beyond some hundred names the whole cache is flushed, and it is asked first who is there."""
+    addresses = [f"many{number}@example.test" for number in range(150)]
+    dovecot.put(*(account(address, number) for number, address in enumerate(addresses, 1)))
+    clients = [dovecot.login(address) for address in addresses[:4]]
+    dovecot.put(*((address, None) for address in addresses))
+    for address, client in zip(addresses, clients, strict=False):
+        wait_until(lambda client=client: _ended(client), f"the session of {address} ends", 5)
+        assert "AUTHENTICATIONFAILED" in dovecot.refused(address)
+
+
 def _ended(client: imaplib.IMAP4) -> bool:
     try:
         client.noop()

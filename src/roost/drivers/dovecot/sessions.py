@@ -88,7 +88,11 @@ class Sessions:
             connection.execute(then, then_values)
 
     def _flush(self, names: Sequence[str]) -> None:
-        self._doveadm.run("auth cache flush", *([] if len(names) > _FLUSH_BY_NAME_MAX else ["--", *names]))
+        if len(names) <= _FLUSH_BY_NAME_MAX:
+            self._doveadm.run("auth cache flush", "--", *names)
+        else:
+            # The doveadm server would have a name; the command does not need one.
+            self._host.run(["doveadm", "-c", self._layout.conf, "auth", "cache", "flush"])
 
     def _kick(self, users: Sequence[str]) -> None:
         if len(users) > _KICK_BLINDLY_MAX:
