@@ -37,7 +37,8 @@ def list_nodes(request: Request, actor: Actor) -> list[NodeView]:
     """All nodes, with what they last said."""
     del actor
     parts = parts_of(request)
-    return [node_view(entry) for entry in statuses.status(parts.store, parts.followers, parts.clock.now()).nodes]
+    found = statuses.status(parts.store, parts.followers, parts.mover, parts.clock.now())
+    return [node_view(entry) for entry in found.nodes]
 
 
 @router.get("/{name}")

@@ -20,6 +20,7 @@ from roost.control import domains, mailboxes, move_orders, moves, nodes, policy
 from roost.control.move_certificate import Certificate
 from roost.control.move_orders import Which
 from roost.control.move_steps import ATTEMPTS, Heard
+from roost.control.status import status
 from roost.domain.cluster import Suspended
 from roost.domain.desired import Table
 from roost.domain.errors import BadImport, BadSetting, Forbidden, NotFound, Refused, RoostError, StillInUse
@@ -238,6 +239,33 @@ def test_a_proof_that_does_not_hold_is_refused_loudly(bench: Bench) -> None:
     whole = proof(evidence(deep=True), evidence(deep=True))
     assert bench.say(move, Said.MOVED, body=whole)
     assert bench.move(move).state is State.SETTLING
+
+
+def test_moves_that_do_not_get_on_are_told(bench: Bench) -> None:
+    """Trouble after a minute, silence after the state's own time; pausing is no trouble."""
+
+    def warned() -> list[str]:
+        found = status(bench.store, bench.followers, bench.mover, bench.clock.at)
+        return [warning.warning for warning in found.warnings if warning.subject.startswith("move")]
+
+    anna, ben, cleo = bench.ask("anna", "ben", "cleo", to=MS2).ids
+    for move in (anna, ben, cleo):
+        bench.until(move, State.COPYING)
+    move_orders.pause(bench.store, "admin", Which(cleo))
+    bench.say(anna, Said.COPYING, words="The cable is cut.")
+    assert not warned()
+    bench.later(minutes=2)
+    assert not warned(), "without a body nothing was taken down"
+    bench.say(anna, Said.COPYING, words="The cable is cut.", body="{}")
+    [words] = warned()
+    assert words.endswith("The cable is cut.")
+    assert f"from {MS1} to {MS2} is copying since" in words
+    bench.say(anna, Said.COPYING, body="{}")
+    assert not warned()
+    bench.later(hours=7)
+    assert len(warned()) == 2
+    bench.say(ben, Said.READY)
+    assert len(warned()) == 1
 
 
 def test_only_the_parts_may_speak(bench: Bench) -> None:
