@@ -168,7 +168,7 @@ def test_suspension_and_removal_end_sessions(dovecot: Instance) -> None:
 
 
 def test_many_at_once_are_felt_as_well(dovecot: Instance) -> None:
-    """Beyond some hundred names the whole cache is flushed, and it is asked first who is there."""
+    """Beyond some hundred names the whole cache is flushed."""
     addresses = [f"many{number}@example.test" for number in range(150)]
     dovecot.put(*(account(address, number) for number, address in enumerate(addresses, 1)))
     clients = [dovecot.login(address) for address in addresses[:4]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,7 @@ def occupants(layout: Layout, home: Path) -> list[Occupant]:
                 stands = here in cwd
                 opened = (stands or everywhere not in cwd) and _holds(f"{entry.path}/fd", here)
                 if stands or opened:
-                    name = Path(entry.path, "comm").read_text("ascii").strip()
-                    found.append(Occupant(int(entry.name), name, opened))
+                    found.append(Occupant(int(entry.name), _name(entry.path), opened))
     return found
 
 
@@ -69,14 +69,19 @@ def end_sessions(layout: Layout, home: Path) -> None:
     end = time.monotonic() + _FAREWELL
     asked: set[int] = set()
     while there := [occupant for occupant in occupants(layout, home) if occupant.name in SESSIONS]:
-        for occupant in there:
-            if occupant.process not in asked:
-                asked.add(occupant.process)
-                with suppress(ProcessLookupError):
-                    os.kill(occupant.process, signal.SIGTERM)
+        ask_to_end({occupant.process for occupant in there} - asked)
+        asked |= {occupant.process for occupant in there}
         if time.monotonic() > end:
             return
         time.sleep(_LOOK_AGAIN)
+
+
+def ask_to_end(processes: Iterable[int]) -> None:
+    """Ask those of them that are sessions to end."""
+    for process in processes:
+        with suppress(OSError):
+            if _name(f"/proc/{process}") in SESSIONS:
+                os.kill(process, signal.SIGTERM)
 
 
 def empty(layout: Layout, home: Path, seconds: float) -> None:
@@ -93,6 +98,10 @@ def empty(layout: Layout, home: Path, seconds: float) -> None:
                     with suppress(ProcessLookupError):
                         os.kill(occupant.process, signal.SIGKILL)
         time.sleep(_LOOK_AGAIN)
+
+
+def _name(process: str) -> str:
+    return Path(process, "comm").read_text("ascii").strip()
 
 
 def _holds(descriptors: str, here: str) -> bool:

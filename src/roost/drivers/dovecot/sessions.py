@@ -1,33 +1,34 @@
 """Telling the running Dovecot that accounts have changed: what it remembers is forgotten, sessions are ended.
 
 Dovecot's auth process remembers answers of the database for an hour, each under the login name with which it was
-asked; ``doveadm auth cache flush NAME ...`` forgets them (doveadm-auth(1)), and ``doveadm kick USER`` ends the
-sessions of a user (doveadm-kick(1)). Both are needed when a password changes or a user is suspended or removed.
+asked; ``doveadm auth cache flush NAME ...`` forgets them (doveadm-auth(1)). When a password changes or a user is
+suspended or removed, the sessions that ``doveadm who`` shows are ended as well: with SIGTERM, as by ``doveadm kick``,
+which however may cut off a delivery whose message is saved and not acknowledged, so that it came a second time.
 
 What has to be told stands in the table ``unsettled``, written in the same transaction as the change itself: an
 agent killed between the two tells it when it comes back. A lookup that read the old row may bring its answer into
-the cache *after* the flush, and a login that it let through may begin a session after the kick; so everything is
+the cache *after* the flush, and a login that it let through may begin a session after the others were ended; so everything is
 told once more a few seconds later (``again``), and only then struck off.
 """
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roost.drivers.dovecot.database import Database
-from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
+from roost.drivers.dovecot.doveadm import Doveadm, fields
 from roost.drivers.dovecot.layout import Layout
+from roost.drivers.dovecot.occupants import ask_to_end
 from roost.ports.clock import Clock
 from roost.ports.host import Host
 
 _FLUSH_BY_NAME_MAX = 300
 """Beyond so many names the whole cache is flushed: the walk through it is made for each name."""
 
-_KICK_BLINDLY_MAX = 3
-"""Beyond so many users it is asked first who is there."""
+_PROCESSES = re.compile(r"\([0-9 ]+\)")
 
 AGAIN_AFTER = 2
 """Seconds after which everything is told once more."""
@@ -81,7 +82,7 @@ class Sessions:
             names = [str(name) for name, _ in found]
             users = [str(name) for name, kick in found if kick]
             self._flush(names)
-            self._kick(users)
+            self._end(users)
             # What a lookup under way at the first flush brought in meanwhile goes at once, nearly always.
             self._flush(names)
         with self._database.write() as connection:
@@ -94,13 +95,18 @@ class Sessions:
             # The doveadm server would have a name; the command does not need one.
             self._host.run(["doveadm", "-c", self._layout.conf, "auth", "cache", "flush"])
 
-    def _kick(self, users: Sequence[str]) -> None:
-        if len(users) > _KICK_BLINDLY_MAX:
-            users = sorted(set(fields(self._doveadm.run("who"))) & set(users))
-        for user in users:
-            # Refused where nobody was there, which does not matter.
-            with suppress(Refused):
-                self._doveadm.run("kick", "--", user)
+    def _end(self, users: Sequence[str]) -> None:
+        if users:
+            there, ending = _processes(fields(self._doveadm.run("who"))), set(users)
+            ask_to_end(process for user, process in there if user in ending)
 
     def _now(self) -> int:
         return int(self._clock.now().timestamp())
+
+
+def _processes(who: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Yield user and process for each session that ``doveadm who`` shows: user, count, service, (processes), ..."""
+    for index, value in enumerate(who[3:]):
+        if _PROCESSES.fullmatch(value):
+            for process in value[1:-1].split():
+                yield who[index], int(process)
