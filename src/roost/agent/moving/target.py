@@ -7,7 +7,6 @@ may be stopped or die at any point: another one begins again from the order and 
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from roost.agent.moving.pull import Pass, Pull
+from roost.agent.moving.passes import Passes
 from roost.agent.moving.reports import Reports
 from roost.agent.moving.steps import step
 from roost.domain.errors import DaemonFailed, NodeAway, RoostError
@@ -27,9 +26,6 @@ from roost.wire.peer import Line, PeerReply, PeerRequest
 
 _SHORT_SECONDS = 1.0
 """A pass that took no longer makes a hold worth asking for."""
-
-_QUICK_SECONDS = 0.4
-"""A pass that looks at everything and takes no longer may be the last one, too."""
 
 _LAST_PASSES = 3
 """So often it is tried to make both sides alike in one hold."""
@@ -55,23 +51,6 @@ class _Impossible(RoostError):
 
 
 @dataclass
-class Progress:
-    """What is shown while a mailbox is copied; octets as they go over the wire."""
-
-    passes: int = 0
-    messages: int = 0
-    octets: int = 0
-    total_messages: int = 0
-    total_octets: int = 0
-    seconds: float = 0.0
-    expected_pause_ms: int = 0
-
-    def text(self) -> str:
-        """Return it as JSON."""
-        return json.dumps({**vars(self), "seconds": round(self.seconds, 2)}, separators=(",", ":"))
-
-
-@dataclass
 class Worker:
     """One move's worker. ``connect`` opens a connection to the source."""
 
@@ -82,20 +61,15 @@ class Worker:
     reports: Reports
     _news: threading.Event = field(default_factory=threading.Event)
     _stopped: bool = False
-    _pull: Pull | None = None
-    _same_version: bool = False
-    """Between 2.4 and 2.3 dsync's state from one pass hides from the next what is new."""
-
-    _whole: float | None = None
-    """Seconds of the last pass that looked at everything and had little to copy."""
-
-    _progress: Progress = field(default_factory=Progress)
-    _copied: float = 0.0
+    _passes: Passes = field(init=False)
     _faults: int = 0
     _tried: int = -1
     _ready: int = -1
     _asked: bool = False
     """Whether the source was asked to give the mailbox away and has not answered."""
+
+    def __post_init__(self) -> None:
+        self._passes = Passes(self.store, self.host, self.connect)
 
     def start(self) -> None:
         """Begin to work."""
@@ -106,15 +80,14 @@ class Worker:
         if order != self.order:
             step(order.move, "orders", wanted=str(order.wanted), attempt=order.attempt)
             self.order = order
-            if order.wanted in {Wanted.DROP, Wanted.PAUSE} and self._pull is not None:
-                self._pull.cancel()
+            if order.wanted in {Wanted.DROP, Wanted.PAUSE}:
+                self._passes.cancel()
             self._news.set()
 
     def stop(self) -> None:
         """End soon; what has been copied stays."""
         self._stopped = True
-        if self._pull is not None:
-            self._pull.cancel()
+        self._passes.cancel()
         self._news.set()
 
     def _run(self) -> None:
@@ -130,7 +103,7 @@ class Worker:
                 pause = 60.0
             except RoostError as error:
                 _log.warning("move: it is tried again", move=order.move, wanted=str(order.wanted), reason=str(error))
-                self.reports.say(order, Said.COPYING, str(error), self._progress.text())
+                self.reports.say(order, Said.COPYING, str(error), self._passes.progress.text())
                 pause = min(max(pause * 2, 0.5), _PAUSE_MAX)
             except Exception:  # noqa: BLE001 - a fault in one move must not end the others, nor this one for good
                 _log.exception("move: a fault", move=order.move)
@@ -161,8 +134,7 @@ class Worker:
             )
         with contextlib.closing(self.connect(order)) as line:
             size = _yes(line.ask(PeerRequest(do="size", move=order.move), _ANSWER_SECONDS))
-        self._progress.total_messages, self._progress.total_octets = size.messages, size.octets
-        self._same_version = size.version == self.store.version()
+        self._passes.expect(size.messages, size.octets, size.version)
         free, _ = self.store.room()
         if found is Copy.NOTHING and size.octets * _ROOM_SHARE > free:
             raise _Impossible(
@@ -174,30 +146,32 @@ class Worker:
 
     def _copy(self, order: Order) -> None:
         """Make one pass; say so, and say when a hold is worth asking for."""
-        if self._progress.passes == 0:
+        progress = self._passes.progress
+        if progress.passes == 0:
             self._prepare(order)
         try:
-            done = self._one_pass(order)
+            done = self._passes.one(order, lambda: self._show(order))
             self._faults = 0
         except DaemonFailed as error:
             self._faults += 1
             self._despair(order, error)
             raise
-        self._copied = time.monotonic()
-        self._progress.expected_pause_ms = round(1000 * (done.seconds + 0.1))
-        enough = order.hold / 2 if self._progress.passes >= _PATIENCE else _SHORT_SECONDS
+        enough = order.hold / 2 if progress.passes >= _PATIENCE else _SHORT_SECONDS
         if not done.pulled.again and done.seconds <= enough:
             # What this reads is then in caches on both sides, and need not be read from the disk in the hold.
             self._compare(order)
             self._ready = order.attempt
-            self.reports.say(order, Said.READY, body=self._progress.text())
+            self.reports.say(order, Said.READY, body=progress.text())
             return
-        if self._progress.passes >= _PASSES_MAX:
+        if progress.passes >= _PASSES_MAX:
             raise _Impossible(
-                f"After {self._progress.passes} passes one still takes {done.seconds:.1f} s: the user is too busy.",
+                f"After {progress.passes} passes one still takes {done.seconds:.1f} s: the user is too busy.",
                 remedy="Try again at a quieter hour.",
             )
-        self.reports.say(order, Said.COPYING, body=self._progress.text())
+        self._show(order)
+
+    def _show(self, order: Order) -> None:
+        self.reports.say(order, Said.COPYING, body=self._passes.progress.text())
 
     def _despair(self, order: Order, error: DaemonFailed) -> None:
         """A pass has failed: raise ``_Impossible`` where another would as well."""
@@ -205,57 +179,13 @@ class Worker:
         copied = 0
         with contextlib.suppress(RoostError):
             copied = self.store.size(order)[1]
-        if free < self._progress.total_octets - copied:
+        if free < self._passes.progress.total_octets - copied:
             raise _Impossible(
                 f"The target's disk is full: {free:,} bytes are free, and that is too little for the rest.",
                 remedy="Choose another target.",
             ) from error
         if self._faults >= _FAULTS_MAX:
             raise _Impossible(f"{self._faults} passes failed. The last one: {error.message}") from error
-
-    def _one_pass(self, order: Order) -> Pass:
-        began, before = time.monotonic(), self._progress.octets
-        with contextlib.closing(self.connect(order)) as line:
-            state = self._state(order)
-            pull = self._pull = Pull(self.store, self.host, order, state)
-            ended = threading.Event()
-            threading.Thread(target=self._show, args=(order, pull, ended, before), daemon=True).start()
-            try:
-                done = pull.run(line)
-            finally:
-                ended.set()
-                self._pull = None
-        self._keep(order, done)
-        if not state and self._progress.passes:
-            self._whole = done.seconds
-        self._progress.passes += 1
-        self._progress.octets = before + done.octets
-        self._progress.seconds += time.monotonic() - began
-        self._progress.messages = self.store.size(order)[0]
-        step(order.move, "pass", number=self._progress.passes, ms=round(done.seconds * 1000),
-            octets=done.octets, words=done.pulled.words,
-        )  # fmt: skip
-        return done
-
-    def _state(self, order: Order) -> str:
-        """Return dsync's state for the next pass, '' for one that looks at everything, which is slower and sure.
-
-        With a state dsync may miss what is new; the proof sees that. So a state is for mailboxes that are too large
-        for the other way, between servers of one version.
-        """
-        if not self._same_version or self._whole is None or self._whole <= _QUICK_SECONDS:
-            return ""
-        return self.store.state(order.move)
-
-    def _keep(self, order: Order, done: Pass) -> None:
-        self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)
-
-    def _show(self, order: Order, pull: Pull, ended: threading.Event, before: int) -> None:
-        """Say every second how far a long pass is."""
-        while not ended.wait(1.0):
-            self._progress.octets = before + pull.so_far
-            self._progress.seconds += 1.0
-            self.reports.say(order, Said.COPYING, body=self._progress.text())
 
     def _compare(self, order: Order) -> None:
         """Compare without a hold, for what does not change while a user works: folders and their UIDVALIDITY."""
@@ -272,8 +202,8 @@ class Worker:
 
     def _hand_over(self, order: Order) -> None:
         """Ask for a hold, bring the copy up to date, prove it, and ask for the mailbox."""
-        if time.monotonic() - self._copied > _FRESH_SECONDS:
-            self._one_pass(order)
+        if time.monotonic() - self._passes.ended > _FRESH_SECONDS:
+            self._passes.one(order, lambda: None)
         self._tried = order.attempt
         try:
             line = self.connect(order)
@@ -293,12 +223,11 @@ class Worker:
                     return
                 _log.warning("move", move=order.move, step="failed", attempt=order.attempt, reason=str(error))
                 self.store.close(order.move)
-                # Whatever was wrong, the next pass looks at everything.
-                self.store.keep_state(order.move, "")
+                self._passes.whole_next(order.move)
                 with contextlib.suppress(NodeAway):
                     line.ask(PeerRequest(do="lift", move=order.move), _ANSWER_SECONDS)
                 self._ready = -1
-                self.reports.say(order, Said.FAILED, str(error), self._progress.text())
+                self.reports.say(order, Said.FAILED, str(error), self._passes.progress.text())
 
     def _attempt(self, order: Order, line: Line) -> None:
         """One hand-over: raises ``RoostError`` where it does not come to that, and then the hold is to be lifted."""
@@ -308,14 +237,14 @@ class Worker:
             _yes(line.ask(asked, order.hold + 1.0))
 
         began = time.monotonic()
-        self._last_pass(order, hold)
+        self._passes.last(order, hold)
         for _ in range(_LAST_PASSES):
             mine, found = self._prove(order, line)
             if not found or time.monotonic() - began > order.hold / 2:
                 break
             # Half done, or dsync's state hid what was new: what comes now looks at everything.
-            self.store.keep_state(order.move, "")
-            self._last_pass(order)
+            self._passes.whole_next(order.move)
+            self._passes.last(order)
         if found:
             raise DaemonFailed(" ".join(found[:5]))
         step(order.move, "compare", ms=round((time.monotonic() - began) * 1000))
@@ -336,24 +265,6 @@ class Worker:
         mine = self.store.evidence(order, deep=order.deep)
         theirs = Evidence.of_text(_yes(line.receive(PeerReply, order.hold)).evidence)
         return mine, differences(theirs, mine)
-
-    def _last_pass(self, order: Order, first: Callable[[], None] = lambda: None) -> Pass:
-        """Bring the copy up to date in a hold, which ``first`` begins once everything else is ready for it."""
-        with contextlib.closing(self.connect(order)) as stream:
-            pull = self._pull = Pull(self.store, self.host, order, self._state(order))
-            try:
-                first()
-                done = pull.run(stream, patient=False, seconds=order.hold)
-            except RoostError:
-                pull.cancel()
-                raise
-            finally:
-                self._pull = None
-        self._keep(order, done)
-        step(order.move, "last-pass", ms=round(done.seconds * 1000), octets=done.octets,
-            words=done.pulled.words,
-        )  # fmt: skip
-        return done
 
     def _take(self, order: Order) -> None:
         """The mailbox is this node's."""

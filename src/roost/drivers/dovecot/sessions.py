@@ -7,8 +7,8 @@ which however may cut off a delivery whose message is saved and not acknowledged
 
 What has to be told stands in the table ``unsettled``, written in the same transaction as the change itself: an
 agent killed between the two tells it when it comes back. A lookup that read the old row may bring its answer into
-the cache *after* the flush, and a login that it let through may begin a session after the others were ended; so everything is
-told once more a few seconds later (``again``), and only then struck off.
+the cache *after* the flush, and a login that it let through may begin a session after the others were ended; so
+everything is told once more a few seconds later (``again``), and only then struck off.
 """
 
 from __future__ import annotations
