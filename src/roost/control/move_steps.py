@@ -69,10 +69,14 @@ def upon(move: Move, heard: Heard, now: datetime) -> Step | None:
 
 def prepared(move: Move, seen: Mapping[str, Seen], now: datetime) -> Step | None:
     """Go on to copy where both nodes have their orders and the target has the closed account."""
+    return None if unprepared(move, seen) else turned(move, State.COPYING, now)
+
+
+def unprepared(move: Move, seen: Mapping[str, Seen]) -> tuple[str, ...]:
+    """Return which of the two nodes has not got all that it needs for the move."""
     wanted = ((move.source, Table.MOVES), (move.target, Table.MOVES), (move.target, Table.ACCOUNTS))
-    if all(_position(seen, node, table) >= move.revision for node, table in wanted):
-        return turned(move, State.COPYING, now)
-    return None
+    lacking = {node for node, table in wanted if _position(seen, node, table) < move.revision}
+    return tuple(node for node in (move.source, move.target) if node in lacking)
 
 
 def undone(

@@ -60,7 +60,21 @@ class Mover:
         """Return how a move is going."""
         with self._lock:
             said = self._said.get(move.id)
-            return said.progress if said else Progress.of_text(move.progress)
+            progress = said.progress if said else Progress.of_text(move.progress)
+        if move.state is State.PREPARING:
+            # What the target says meanwhile follows from it.
+            return replace(progress, trouble=self._unprepared(move))
+        return progress
+
+    def _unprepared(self, move: Move) -> str:
+        """Say which nodes have not taken their orders yet, and why."""
+        seen, now = self._followers.everybody(), self._clock.now()
+        words = []
+        for name in move_steps.unprepared(move, seen):
+            node = seen.get(name, Seen())
+            why = " ".join(node.health.values()) if node.connected(now) else "It is not connected."
+            words.append(f"{name} has not taken its orders yet. {why}".rstrip())
+        return " ".join(words)
 
     def awaits(self, node: str) -> bool:
         """Say whether a move waits for this node to have its orders: a cheap question, for each acknowledgement."""
