@@ -108,7 +108,7 @@ def test_a_target_without_room_is_refused(cluster: Cluster) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("reserve", [True, False])
-def test_the_source_is_full(cluster: Cluster, reserve: bool) -> None:  # noqa: FBT001 - pytest's way
+def test_the_source_is_full(cluster: Cluster, reserve: bool) -> None:
     """To move somebody away is what an administrator does then, and what root's reserve of the file system is for.
 
     Without that the node cannot even write down its orders: the move says so, and waits.

@@ -236,6 +236,8 @@ class Node:
                 if table in self.state.filled and store.position() == 0:
                     _log.warning("a table has lost its data", table=str(table))
                     self._seen.pop(table, None)
+                    # What it knew of moves is gone as well: they are begun anew.
+                    self._mailstore = None
                     self.state.filled.remove(str(table))
                     self.state.loaded = [name for name in self.state.loaded if name != table]
                     self._disk.keep_state(self.state)
@@ -266,7 +268,7 @@ class Node:
     def mailstore(self) -> Mailstore | None:
         """Return this node's mailboxes for moves; None where it has none or they are not loaded yet."""
         settings = self.settings
-        if settings is None or Table.MOVES not in self.state.loaded:
+        if settings is None or not {Table.ACCOUNTS, Table.MOVES} <= set(self.state.loaded):
             return None
         with self._lock:
             for driver in self._drivers:

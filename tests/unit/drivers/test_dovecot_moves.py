@@ -18,6 +18,7 @@ from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
 from roost.drivers.dovecot.holds import Holds
 from roost.drivers.dovecot.layout import Layout
+from roost.drivers.dovecot.lost import find_again
 from roost.drivers.dovecot.moves import Moves
 from roost.drivers.dovecot.sessions import Sessions
 from roost.host.fake import FakeHost
@@ -190,6 +191,51 @@ def test_what_was_given_away_stays_so_until_the_controller_knows(source: Source)
     assert source.stand() == "moved"
     source.put(place="incoming", peer="ms2.cluster.test")
     assert source.stand() == "incoming"
+
+
+def _lose(source: Source) -> None:
+    """The accounts file is damaged; the feed brings all tables again."""
+    source.database.rebuild()
+    source.put()
+    source.order_is(ORDER)
+
+
+@pytest.mark.parametrize("cut", [_killed_before_the_fence, _killed_before_it_was_noted], ids=lambda f: f.__name__)
+def test_a_hold_of_which_no_row_knows_is_lifted(source: Source, cut: Callable[[Source], None]) -> None:
+    source.holds.hold(source.order, 10, PORTS)
+    cut(source)
+    _lose(source)
+    find_again(source.database, source.layout, source.moves.orders())
+    assert source.stand() == "home"
+    assert (source.home / "mail").read_text() == "precious"
+    assert source.holds.standings() == []
+
+
+def test_what_was_given_away_is_found_again(source: Source) -> None:
+    source.holds.hold(source.order, 10, PORTS)
+    source.holds.give_away(7, "proof")
+    copying.mark(Machine(), source.layout, source.apart, copying.Mark(7, "proof"))
+    _lose(source)
+    assert source.stand() == "home", "so it would be open, but for the fence"
+    for _ in range(2):
+        find_again(source.database, source.layout, source.moves.orders())
+        (standing,) = source.holds.standings()
+        assert (standing.stand, standing.move, standing.evidence) == (Stand.MOVED, 7, "proof")
+        assert standing.peer == "ms2.cluster.test"
+    assert source.stand() == "moved"
+    assert fence.is_fence(source.home)
+
+
+def test_a_kept_copy_is_left_alone(source: Source) -> None:
+    """The mailbox has moved, and the controller knows."""
+    source.holds.hold(source.order, 10, PORTS)
+    source.holds.give_away(7, "proof")
+    _lose(source)
+    source.put(place="moved", peer="ms2.cluster.test", password="")
+    find_again(source.database, source.layout, source.moves.orders())
+    assert source.holds.standings() == []
+    assert source.stand() == "moved"
+    assert fence.is_fence(source.home)
 
 
 def test_what_comes_back_is_not_led_away_by_the_move_before(source: Source) -> None:

@@ -6,7 +6,7 @@ that is given the last pass's *state* does not even look at what was there befor
 75 or 2) when the source's log has been rotated since.
 
 Whose a copy is says a file ``.roost-copy`` in the home: the move that made it, or, in the copy that stays on the
-source, the move by which the mailbox left and the evidence as it was then.
+source, the move by which the mailbox left and the proof as it was then.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _REFUSED_STATE = "retry with a full sync"
 
 @dataclass(frozen=True)
 class Mark:
-    """What ``.roost-copy`` says; ``evidence`` is '' in a copy that is being made."""
+    """What ``.roost-copy`` says; ``evidence``, as ``give_away`` got it, is '' in a copy that is being made."""
 
     move: int
     evidence: str = ""

@@ -16,8 +16,8 @@ Guarantee
     A commit is on the disk when ``write`` returns (``synchronous=FULL``), unless it was asked not to be. A file that
     is damaged or of another version is set aside as ``accounts.db.damaged`` and an empty one takes its place: the
     agent then loads everything anew. What is lost with it is the list of departed accounts, so their mail is kept for
-    good, and what became of mailboxes in a move: their fences stay, so such a mailbox is closed rather than open in
-    two places.
+    good. What became of mailboxes in a move is found again on the disk (``lost.py``); until then their fences keep
+    such a mailbox closed rather than open in two places.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from roost.drivers.dovecot.doveadm import Doveadm, fields
 from roost.drivers.dovecot.evidence import Witness
 from roost.drivers.dovecot.holds import Holds
 from roost.drivers.dovecot.layout import Layout
+from roost.drivers.dovecot.lost import find_again
 from roost.drivers.dovecot.moves import Moves
 from roost.drivers.dovecot.render import HELD
 from roost.ports.host import Host
@@ -42,6 +43,7 @@ class DovecotMailstore:
     def begin(self, node: str) -> None:
         """Know this node's name, and put right what a killed agent has left. Raises ``DaemonFailed``."""
         self._node = node
+        find_again(self._database, self._layout, self.orders())
         self._holds.recover(all_=True)
 
     def tidy(self) -> None:
@@ -85,8 +87,7 @@ class DovecotMailstore:
         if given:
             kept = fence.moving(Path(self._layout.mail) / self._holds.home(move))
             if kept.is_dir():
-                mine = Evidence.of_text(json.dumps(json.loads(evidence)["source"]))
-                copying.mark(self._host, self._layout, kept, Mark(move, mine.text()))
+                copying.mark(self._host, self._layout, kept, Mark(move, evidence))
         return given
 
     def standings(self) -> list[Standing]:
@@ -112,7 +113,7 @@ class DovecotMailstore:
         if mark is None:
             return Copy.FOREIGN
         if mark.evidence:
-            then = Evidence.of_text(mark.evidence)
+            then = Evidence.of_text(json.dumps(json.loads(mark.evidence)["source"]))
             if self._witness.look(order.move, order.address, home, deep=then.deep) != then:
                 # Somebody has changed it by hand since it was given away.
                 return Copy.FOREIGN
