@@ -44,6 +44,15 @@ mail_uid = vmail
 mail_gid = vmail
 doveadm_password = {_SECRET}
 ssl_client_ca_file = /etc/roost/tls/ca.crt
+mailbox_list_layout = fs
+# As on the node: quota is counted and rights are looked at with every message that is saved.
+mail_plugins {{
+  quota = yes
+  acl = yes
+}}
+acl_driver = vfile
+quota "User quota" {{
+}}
 namespace inbox {{
   inbox = yes
   separator = /
