@@ -87,7 +87,7 @@ class Mailstore(Protocol):
         """Return the port of each of ``PROTOCOLS``, the same on every storage node."""
 
     def version(self) -> str:
-        """Return name and version of the server, ``Dovecot 2.4.1``: for the certificate, and for ``state``."""
+        """Return name and version of the server, ``Dovecot 2.4.1``: for the certificate."""
 
     # The source
 
@@ -133,7 +133,7 @@ class Mailstore(Protocol):
         """Say what the end of that command means; raises ``DaemonFailed`` where it cannot go on."""
 
     def keep_state(self, move: int, state: str) -> None:
-        """Keep dsync's state for the next pass; '' forgets it. One made with another version is worth nothing."""
+        """Keep dsync's state for the next pass; '' forgets it: that pass looks at everything."""
 
     def state(self, move: int) -> str:
         """Return what ``keep_state`` was given last, '' for nothing."""

@@ -31,7 +31,7 @@ class PeerRequest(Message):
     """One question about one move. ``evidence`` and ``version`` are the target's, for ``give-away``.
 
     =============  ==========================================================================================
-    ``size``       messages and bytes of the mailbox, and the version of its server
+    ``size``       messages and bytes of the mailbox
     ``sync``       the source's end of a dsync stream
     ``hold``       close the mailbox; answered when nothing has it open any more
     ``evidence``   the source's evidence
@@ -58,7 +58,6 @@ class PeerReply(Message):
     evidence: str = ""
     messages: int = 0
     octets: int = 0
-    version: str = ""
 
 
 class Line:

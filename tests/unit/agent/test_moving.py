@@ -180,6 +180,8 @@ def test_sides_that_differ_are_not_handed_over(pair: Pair) -> None:
 
 def test_a_hold_ends_at_its_deadline_when_the_target_hangs(pair: Pair) -> None:
     copied(pair)
+    # Else no further pass would be needed.
+    pair.source.mail.write_bytes(pair.source.mail.read_bytes() + b"one more")
     pair.target.pull_script = "import subprocess, sys, time; subprocess.Popen(sys.argv[2:]); time.sleep(60)"
     pair.order(Wanted.HAND_OVER)
     wait_for(lambda: 7 in pair.source.standing, "the hold")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roost.domain.desired import Value
 from roost.domain.errors import DaemonFailed
@@ -312,3 +316,22 @@ def test_doveadm_is_asked_over_its_socket() -> None:
     host.replies[layout.doveadm] = b"-\n\n+\n"
     with pytest.raises(DaemonFailed, match="greets"):
         doveadm.run("kick", ADDRESS)
+
+
+def _state(folders: list[tuple[bytes, int]]) -> str:
+    """What dsync says after a pass, for folders with so many messages."""
+    data = b"\x01\0\0\0" + b"".join(guid + bytes(24) + count.to_bytes(4, "little") for guid, count in folders)
+    return base64.b64encode(data + zlib.crc32(data).to_bytes(4, "little")).decode()
+
+
+@given(st.lists(st.tuples(st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 2))))
+def test_every_folder_is_looked_at_again(folders: list[tuple[bytes, int]]) -> None:
+    assert copying.doubted(_state(folders)) == _state([(guid, count + 1) for guid, count in folders])
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["", "AAAA", "no state", _state([])[:-4] + "AAAA", base64.b64encode(bytes(60)).decode()],
+)
+def test_a_state_that_is_none_is_not_used(state: str) -> None:
+    assert copying.doubted(state) == ""

@@ -6,19 +6,15 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from roost.agent.moving.pull import Pass, Pull
 from roost.agent.moving.steps import step
-from roost.domain.errors import RoostError
 from roost.domain.move import Order
 from roost.ports.host import Host
 from roost.ports.mailstore import Mailstore
 from roost.wire.peer import Line
-
-_QUICK_SECONDS = 0.4
-"""A pass that looks at everything and takes no longer may be the last one, too."""
 
 
 @dataclass
@@ -50,22 +46,17 @@ class Passes:
     """When the last one ended, in seconds of the monotonic clock."""
 
     _pull: Pull | None = None
-    _same_version: bool = False
-    _whole: float | None = None
-    """Seconds of the last pass that looked at everything and had little to copy."""
 
-    def expect(self, messages: int, octets: int, version: str) -> None:
-        """Know what the source has, and the version of its server."""
+    def expect(self, messages: int, octets: int) -> None:
+        """Know what the source has."""
         self.progress.total_messages, self.progress.total_octets = messages, octets
-        self._same_version = version == self.store.version()
 
     def one(self, order: Order, show: Callable[[], None]) -> Pass:
         """Make a pass while the user works; ``show`` is called every second, when the progress is up to date."""
         progress = self.progress
         began, before = time.monotonic(), progress.octets
         with contextlib.closing(self.connect(order)) as line:
-            state = self._state(order)
-            pull = self._pull = Pull(self.store, self.host, order, state)
+            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
             ended = threading.Event()
 
             def watch() -> None:
@@ -81,8 +72,6 @@ class Passes:
                 ended.set()
                 self._pull = None
         self._keep(order, done)
-        if not state and progress.passes:
-            self._whole = done.seconds
         self.ended = time.monotonic()
         progress.passes += 1
         progress.octets = before + done.octets
@@ -94,23 +83,26 @@ class Passes:
         )  # fmt: skip
         return done
 
-    def last(self, order: Order, first: Callable[[], None] = lambda: None) -> Pass:
-        """Bring the copy up to date in a hold, which ``first`` begins once everything else is ready for it."""
-        with contextlib.closing(self.connect(order)) as stream:
-            pull = self._pull = Pull(self.store, self.host, order, self._state(order))
-            try:
-                first()
-                done = pull.run(stream, patient=False, seconds=order.hold)
-            except RoostError:
-                pull.cancel()
-                raise
-            finally:
+    @contextlib.contextmanager
+    def ready(self, order: Order) -> Iterator[Callable[[], None]]:
+        """Make a pass of a hold ready, so far that only its work is left; call what is yielded to have it done."""
+        with contextlib.closing(self.connect(order)) as line:
+            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+
+            def run() -> None:
+                done = pull.run(line, patient=False, seconds=order.hold)
                 self._pull = None
-        self._keep(order, done)
-        step(order.move, "last-pass", ms=round(done.seconds * 1000), octets=done.octets,
-            words=done.pulled.words,
-        )  # fmt: skip
-        return done
+                self._keep(order, done)
+                step(order.move, "last-pass", ms=round(done.seconds * 1000), octets=done.octets,
+                    words=done.pulled.words,
+                )  # fmt: skip
+
+            try:
+                yield run
+            finally:
+                # It was not needed, or did not come to its end.
+                self.cancel()
+                self._pull = None
 
     def whole_next(self, move: int) -> None:
         """Whatever was wrong, the next pass looks at everything."""
@@ -121,16 +113,6 @@ class Passes:
         pull = self._pull
         if pull is not None:
             pull.cancel()
-
-    def _state(self, order: Order) -> str:
-        """Return dsync's state for the next pass, '' for one that looks at everything, which is slower and sure.
-
-        With a state dsync may miss what is new, and between 2.4 and 2.3 it often does; the proof sees that. So a
-        state is for mailboxes that are too large for the other way, between servers of one version.
-        """
-        if not self._same_version or self._whole is None or self._whole <= _QUICK_SECONDS:
-            return ""
-        return self.store.state(order.move)
 
     def _keep(self, order: Order, done: Pass) -> None:
         self.store.keep_state(order.move, "" if done.pulled.full else done.pulled.state)

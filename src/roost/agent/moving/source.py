@@ -80,7 +80,7 @@ class Source:
     def _answer(self, request: PeerRequest, order: Order) -> PeerReply:
         if request.do == "size":
             messages, octets = self.store.size(order)
-            return PeerReply(ok=True, messages=messages, octets=octets, version=self.store.version())
+            return PeerReply(ok=True, messages=messages, octets=octets)
         if request.do == "hold":
             return self._hold(request, order)
         if request.do == "evidence":
