@@ -87,7 +87,7 @@ def test_names_of_folders(cluster: Cluster, to: str) -> None:
 @pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.long)])
 def test_many_folders(cluster: Cluster, count: int) -> None:
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms2")
-    user = user_on(cluster, source, "folders")
+    user = user_on(cluster, source, "folders", 200)
     fill(source, [user.address], {f"Projekte/{n % 20}/{n}": 2 for n in range(count)})
     before = account(cluster.client.machine, user)
     with Traffic(cluster.client.machine, user) as traffic:
