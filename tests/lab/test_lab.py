@@ -22,9 +22,11 @@ Fresh = Callable[[str], Lab]
 
 # Starts a lab in a process of its own, says each machine that is up, and waits.
 _START = """
-import sys, time
+import signal, sys, time
 from lab.small import MACHINES
 from roost.lab.lab import Lab
+# Behind nohup and the like it would be ignored, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 Lab(sys.argv[1]).start(MACHINES, owned=True, progress=lambda text, _: print(text, flush=True))
 print("started", flush=True)
 time.sleep(600)
@@ -52,7 +54,11 @@ def _read_until(process: subprocess.Popen[str], text: str) -> None:
 
 def _end(process: subprocess.Popen[str], number: int) -> int:
     process.send_signal(number)
-    process.communicate(timeout=60)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     return process.returncode
 
 
