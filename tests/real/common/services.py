@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .machines import Rooted
+from .waiting import wait_until
 
 
 class PrivateServices:
@@ -104,6 +105,13 @@ class Process(PrivateServices):
         """Let the process hang: its kernel still takes packets for it, and it answers none."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        # Each thread stops in its own time, and one that has not may still answer.
+        wait_until(self._stopped, "all threads are stopped", 10)
+
+    def _stopped(self) -> bool:
+        assert self.process is not None
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return all((thread / "stat").read_text("ascii").rpartition(")")[2].split()[0] == "T" for thread in threads)
 
     def thaw(self) -> None:
         assert self.process is not None
