@@ -270,6 +270,9 @@ class Node:
         settings = self.settings
         if settings is None or not {Table.ACCOUNTS, Table.MOVES} <= set(self.state.loaded):
             return None
+        if self._mailstore is not None:
+            # Without the lock: other nodes' questions do not wait for what the drivers do.
+            return self._mailstore
         with self._lock:
             for driver in self._drivers:
                 if self._mailstore is None and driver.roles & set(settings.roles):

@@ -82,7 +82,7 @@ class Source:
         sessions = Sessions(self.database, self.layout, host, Clock())
         self.accounts = Accounts(self.database, sessions, Clock())
         self.moves = Moves(self.database)
-        self.holds = Holds(self.database, self.layout)
+        self.holds = Holds(self.database, self.layout, host)
         self.home = folder / "mail/example.test/john.1"
         self.apart = self.home.with_name("john.1.moving")
         self.order = Order.of_row("7", ORDER)
@@ -215,10 +215,30 @@ def test_a_hold_of_which_no_row_knows_is_lifted(source: Source, cut: Callable[[S
     assert source.holds.standings() == []
 
 
+def test_a_mark_of_a_mailbox_that_stays_is_taken_back(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent dies between the mark and the commit that would have given the mailbox away."""
+    source.holds.hold(source.order, 10, PORTS)
+    monkeypatch.setattr("roost.drivers.dovecot.holds._GIVE", "SELECT nothing")
+    with pytest.raises(DaemonFailed):
+        source.holds.give_away(7, "proof")
+    assert copying.mark_of(source.apart) == copying.Mark(7, "proof")
+    source.holds.recover(all_=True)
+    assert source.stand() == "home"
+    assert copying.mark_of(source.home) is None
+    assert (source.home / "mail").read_text() == "precious"
+
+
+def test_too_late_leaves_no_mark(source: Source) -> None:
+    source.holds.hold(source.order, 10, PORTS)
+    with source.database.write() as connection:
+        connection.execute("UPDATE standing SET until = until - 60")
+    assert not source.holds.give_away(7, "proof")
+    assert copying.mark_of(source.apart) is None
+
+
 def test_what_was_given_away_is_found_again(source: Source) -> None:
     source.holds.hold(source.order, 10, PORTS)
     source.holds.give_away(7, "proof")
-    copying.mark(Machine(), source.layout, source.apart, copying.Mark(7, "proof"))
     _lose(source)
     assert source.stand() == "home", "so it would be open, but for the fence"
     for _ in range(2):

@@ -160,7 +160,9 @@ class Mover:
             _log.warning("moves: a connection was refused", reason=str(error))
             return
         try:
-            self._source.serve(line, name)
+            # Not before everything is loaded and put right: what is answered here, another node acts on.
+            if self._mailstore() is not None:
+                self._source.serve(line, name)
         except RoostError as error:
             _log.warning("moves: a connection ended", node=name, reason=str(error))
         except Exception:  # noqa: BLE001 - as above

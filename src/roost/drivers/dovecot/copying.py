@@ -168,6 +168,16 @@ def mark(host: Host, layout: Layout, home: Path, said: Mark) -> None:
     host.write(File(str(home / MARK), f"{text}\n", 0o600, f"{layout.uid}:{layout.uid}"))
 
 
+def unmark(home: Path) -> None:
+    """Take back the mark of a mailbox that was to leave and stays; raises ``DaemonFailed``."""
+    found = mark_of(home)
+    if found is not None and found.evidence:
+        try:
+            (home / MARK).unlink()
+        except OSError as error:
+            raise DaemonFailed(f"{home / MARK} cannot be removed: {error.strerror}.") from error
+
+
 def is_empty(home: Path) -> bool:
     """Say whether there is nothing where a copy is to be."""
     try:

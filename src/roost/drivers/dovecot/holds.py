@@ -25,10 +25,11 @@ from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
 from roost.domain.move import Order
-from roost.drivers.dovecot import fence
+from roost.drivers.dovecot import copying, fence
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.occupants import empty, end_sessions
+from roost.ports.host import Host
 from roost.ports.mailstore import Stand, Standing
 
 _BEGINNERS = 0.05
@@ -58,9 +59,10 @@ _STANDINGS = "SELECT move, address, number, peer, stand, until - now, evidence F
 class Holds:
     """Every hold of this node, and what was given away. May be used from several threads."""
 
-    def __init__(self, database: Database, layout: Layout) -> None:
+    def __init__(self, database: Database, layout: Layout, host: Host) -> None:
         self._database = database
         self._layout = layout
+        self._host = host
         self._busy: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
     def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
@@ -103,7 +105,8 @@ class Holds:
 
         A commit takes effect when its fsync is done, which may take longer than the deadline is away; then somebody
         could be let in between. So the deadline is put off first, by a commit without fsync, and only if that took
-        effect before the old one is the mailbox given away.
+        effect before the old one is the mailbox given away. The copy that stays is marked before the commit: a mark
+        too many is taken back with the hold, one too few would make a mailbox that has left look as if it were here.
         """
         with self._busy[move]:
             if self._stand(move) == Stand.MOVED:
@@ -114,6 +117,8 @@ class Holds:
                 (now,) = connection.execute("SELECT now FROM clock").fetchone()
             if found is None or now >= found[0] - _LONGER:
                 return False
+            kept = fence.moving(Path(self._layout.mail) / self.home(move))
+            copying.mark(self._host, self._layout, kept, copying.Mark(move, evidence))
             with self._database.write() as connection:
                 connection.execute(_GIVE, (evidence, move))
             return True
@@ -165,7 +170,7 @@ class Holds:
             end_sessions(self._layout, apart)
         empty(self._layout, apart, _LONGER / 2)
         self._set_fenced(move, fenced=False)
-        fence.open_again(self._layout, home)
+        copying.unmark(fence.open_again(self._layout, home))
         with self._database.write(durable=False) as connection:
             connection.execute("DELETE FROM standing WHERE move = ?", (move,))
 

@@ -33,7 +33,7 @@ class DovecotMailstore:
         self._layout = layout
         self._host = host
         self._doveadm = Doveadm(layout, host)
-        self._holds = Holds(database, layout)
+        self._holds = Holds(database, layout, host)
         self._moves = Moves(database)
         self._notes = Notes(database)
         self._version = ""
@@ -82,13 +82,8 @@ class DovecotMailstore:
         self._holds.lift(move)
 
     def give_away(self, move: int, evidence: str) -> bool:
-        """Give it away, and leave a mark in the copy that stays."""
-        given = self._holds.give_away(move, evidence)
-        if given:
-            kept = fence.moving(Path(self._layout.mail) / self._holds.home(move))
-            if kept.is_dir():
-                copying.mark(self._host, self._layout, kept, Mark(move, evidence))
-        return given
+        """Give it away."""
+        return self._holds.give_away(move, evidence)
 
     def standings(self) -> list[Standing]:
         """Return what is held or was given away."""
@@ -113,7 +108,10 @@ class DovecotMailstore:
         if mark is None:
             return Copy.FOREIGN
         if mark.evidence:
-            then = Evidence.of_text(json.dumps(json.loads(mark.evidence)["source"]))
+            try:
+                then = Evidence.of_text(json.dumps(json.loads(mark.evidence)["source"]))
+            except (ValueError, KeyError, TypeError):
+                return Copy.FOREIGN
             if self._witness.look(order.move, order.address, home, deep=then.deep) != then:
                 # Somebody has changed it by hand since it was given away.
                 return Copy.FOREIGN
