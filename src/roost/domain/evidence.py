@@ -74,6 +74,19 @@ def differences(source: Evidence, target: Evidence) -> list[str]:
     return found
 
 
+_OF_NO_MESSAGE = ("sieve", "acl", "metadata")
+
+
+def differing(source: Evidence, target: Evidence) -> frozenset[str] | None:
+    """Return the GUIDs of the source's folders that are not the same on the target.
+
+    None where something differs that may belong to any folder.
+    """
+    if any(source.extras.get(name) != target.extras.get(name) for name in _OF_NO_MESSAGE):
+        return None
+    return frozenset(folder.guid for name, folder in source.folders.items() if target.folders.get(name) != folder)
+
+
 def _of_folder(name: str, here: Folder, there: Folder) -> list[str]:
     names = {"uidvalidity": "UIDVALIDITY", "uidnext": "UIDNEXT", "messages": "number of messages", "guid": "GUID"}
     found = [

@@ -8,7 +8,7 @@ The port knows the server's files and commands; it opens no connection to anothe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -126,8 +126,13 @@ class Mailstore(Protocol):
     def room(self) -> tuple[int, int]:
         """Return the free bytes and the size of the file system that holds the mail."""
 
-    def pull_argv(self, order: Order, state: str, carrier: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the command of one pass: it makes the copy like the source, whose stream ``carrier`` brings."""
+    def pull_argv(
+        self, order: Order, state: str, carrier: tuple[str, ...], only: Collection[str] | None = None
+    ) -> tuple[str, ...]:
+        """Return the command of one pass: it makes the copy like the source, whose stream ``carrier`` brings.
+
+        ``only``: GUIDs of those folders that need be looked at, where there is a state; None stands for all.
+        """
 
     def pulled(self, code: int, out: str, err: str) -> Pulled:
         """Say what the end of that command means; raises ``DaemonFailed`` where it cannot go on."""

@@ -9,14 +9,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from roost.domain.desired import Table, Value
 from roost.domain.evidence import Evidence, differences
 from roost.domain.move import Order
 from roost.ports.driver import Batch
-from roost.ports.mailstore import Mailstore
+from roost.ports.mailstore import Mailstore, Pulled
 
 from ..common.authority import TestCa
 from .instance import Instance, account, own_address, private_dovecot
@@ -159,20 +159,24 @@ class Pair:
         The first on 2.4 makes folders of what are only parts of other folders' names, and the second removes them. A
         pass with a state can miss a message in a small mailbox, so all are full.
         """
-        source, target = self.stores
-        first = not target.state(self.move)
+        first = not self.stores[1].state(self.move)
         for _ in range(6):
             begin = time.monotonic()
-            order = self.order("target", **changes)
-            with self._carrier(source) as carrier:
-                argv = self.target.host.argv(target.pull_argv(order, "", carrier))
-                ran = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-            pulled = target.pulled(ran.returncode, ran.stdout, ran.stderr)
-            target.keep_state(self.move, pulled.state)
+            pulled = self.one_pass(self.order("target", **changes))
             if not (pulled.again or pulled.full or first):
                 return time.monotonic() - begin
             first = False
         raise AssertionError(pulled)
+
+    def one_pass(self, order: Order, state: str = "", only: Collection[str] | None = None) -> Pulled:
+        """Make one pass, and keep its state."""
+        source, target = self.stores
+        with self._carrier(source) as carrier:
+            argv = self.target.host.argv(target.pull_argv(order, state, carrier, only))
+            ran = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        pulled = target.pulled(ran.returncode, ran.stdout, ran.stderr)
+        target.keep_state(self.move, pulled.state)
+        return pulled
 
     @contextlib.contextmanager
     def _carrier(self, source: Mailstore) -> Iterator[tuple[str, ...]]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from roost.domain.evidence import differences
+from roost.domain.evidence import differences, differing
+from roost.drivers.dovecot import evidence
 from roost.ports.mailstore import Copy
 
 from ..common.authority import TestCa
@@ -154,6 +155,42 @@ def test_a_message_whose_content_was_lost_is_seen_only_deep(both: Pair) -> None:
     assert differences(*both.evidence(deep=True)) == [
         "Messages of 'INBOX' differ in UID, flags, date, size or content."
     ]
+
+
+def test_a_pass_looks_only_where_something_differs(both: Pair) -> None:
+    both.begin()
+    fill(both.source)
+    both.copy()
+    both.assert_alike()
+    client = both.source.login(JOHN)
+    for folder in ("INBOX", quoted("Grüße")):
+        client.append(folder, "", imaplib.Time2Internaldate(1_750_000_000), b"Subject: new\r\n\r\nx\r\n")
+    client.create(quoted("Made now"))
+    client.logout()
+    here, there = both.evidence()
+    assert differing(here, there) == {here.folders[name].guid for name in ("INBOX", "Grüße", "Made now")}
+    order, state = both.order("target"), both.stores[1].state(MOVE)
+    both.one_pass(order, state, [here.folders["Grüße"].guid])
+    # Names of folders are always compared; another folder may be looked at, this one is.
+    left = differing(*both.evidence())
+    assert left is not None
+    assert left <= {here.folders["INBOX"].guid}
+    both.one_pass(order, state, [here.folders["INBOX"].guid])
+    both.assert_alike()
+
+
+def test_many_folders_are_asked_for_at_once(both: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    both.begin()
+    fill(both.source)
+    one_by_one = both.stores[0].evidence(both.order("source"), deep=True)
+    monkeypatch.setattr(evidence, "_ONE_BY_ONE", 0)
+    both.open()
+    assert both.stores[0].evidence(both.order("source"), deep=True) == one_by_one
+    # What is remembered of rights is looked at again once they have changed.
+    client = both.source.login(JOHN)
+    assert client.setacl(quoted("Grüße"), "joan@example.test", "lr")[0] == "OK"
+    client.logout()
+    assert differences(one_by_one, both.stores[0].evidence(both.order("source"), deep=True)) == ["Acl differ."]
 
 
 def test_whose_copy_it_is(both: Pair) -> None:

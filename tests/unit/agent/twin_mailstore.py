@@ -6,7 +6,7 @@ import hashlib
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
@@ -94,7 +94,9 @@ class TwinMailstore:
     def room(self) -> tuple[int, int]:
         return self.free, self.free
 
-    def pull_argv(self, order: Order, state: str, carrier: tuple[str, ...]) -> tuple[str, ...]:
+    def pull_argv(
+        self, order: Order, state: str, carrier: tuple[str, ...], only: Collection[str] | None = None
+    ) -> tuple[str, ...]:
         return (sys.executable, "-c", self.pull_script, str(self.mail), *carrier)
 
     def pulled(self, code: int, out: str, err: str) -> Pulled:

@@ -338,6 +338,10 @@ def test_doveadm_is_asked_over_its_socket() -> None:
         doveadm.run("kick", ADDRESS)
 
 
+def _guid(folder: tuple[bytes, int, bool]) -> bytes:
+    return folder[0]
+
+
 def _state(folders: list[tuple[bytes, int]]) -> str:
     """What dsync says after a pass, for folders with so many messages."""
     data = b"\x01\0\0\0" + b"".join(guid + bytes(24) + count.to_bytes(4, "little") for guid, count in folders)
@@ -347,6 +351,17 @@ def _state(folders: list[tuple[bytes, int]]) -> str:
 @given(st.lists(st.tuples(st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 2))))
 def test_every_folder_is_looked_at_again(folders: list[tuple[bytes, int]]) -> None:
     assert copying.doubted(_state(folders)) == _state([(guid, count + 1) for guid, count in folders])
+
+
+@given(
+    st.lists(
+        st.tuples(st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 2), st.booleans()), unique_by=_guid
+    )
+)
+def test_only_some_folders_are_looked_at(folders: list[tuple[bytes, int, bool]]) -> None:
+    state = _state([(guid, count) for guid, count, _ in folders])
+    only = {guid.hex() for guid, _, wanted in folders if wanted}
+    assert copying.doubted(state, only) == _state([(guid, count + wanted) for guid, count, wanted in folders])
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 
 from roost.agent.moving.pull import Pass, Pull
 from roost.agent.moving.steps import step
+from roost.domain.evidence import Evidence, differing
 from roost.domain.move import Order
 from roost.ports.host import Host
 from roost.ports.mailstore import Mailstore
 from roost.wire.peer import Line
+
+_FEW_FOLDERS = 100
+"""So many folders are looked at in less time than a process takes to start."""
 
 
 @dataclass
@@ -45,18 +49,25 @@ class Passes:
     ended: float = 0.0
     """When the last one ended, in seconds of the monotonic clock."""
 
+    only: frozenset[str] | None = None
+    """GUIDs of the folders that the next pass looks at; None stands for all."""
+
     _pull: Pull | None = None
 
     def expect(self, messages: int, octets: int) -> None:
         """Know what the source has."""
         self.progress.total_messages, self.progress.total_octets = messages, octets
 
+    def compared(self, source: Evidence, target: Evidence) -> None:
+        """Know how both sides were: in a mailbox of many folders a pass looks only where they differ."""
+        self.only = differing(source, target) if len(source.folders) > _FEW_FOLDERS else None
+
     def one(self, order: Order, show: Callable[[], None]) -> Pass:
         """Make a pass while the user works; ``show`` is called every second, when the progress is up to date."""
         progress = self.progress
         began, before = time.monotonic(), progress.octets
         with contextlib.closing(self.connect(order)) as line:
-            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+            pull = self._pull = Pull(self.store, self.host, order, self.only)
             ended = threading.Event()
 
             def watch() -> None:
@@ -87,7 +98,7 @@ class Passes:
     def ready(self, order: Order) -> Iterator[Callable[[], None]]:
         """Make a pass of a hold ready, so far that only its work is left; call what is yielded to have it done."""
         with contextlib.closing(self.connect(order)) as line:
-            pull = self._pull = Pull(self.store, self.host, order, self.store.state(order.move))
+            pull = self._pull = Pull(self.store, self.host, order, self.only)
 
             def run() -> None:
                 done = pull.run(line, patient=False, seconds=order.hold)

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,9 @@ class Pass:
 class Pull:
     """One pass, made ready by ``__init__``: raises ``DaemonFailed`` where doveadm does not come so far."""
 
-    def __init__(self, store: Mailstore, host: Host, order: Order, state: str, folder: str = FOLDER) -> None:
+    def __init__(
+        self, store: Mailstore, host: Host, order: Order, only: Collection[str] | None, folder: str = FOLDER
+    ) -> None:
         self._store, self._order = store, order
         self._stream: Stream | None = None
         self.octets = 0
@@ -51,7 +54,8 @@ class Pull:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
             server.bind(str(path))
             server.listen(1)
-            argv = store.pull_argv(order, state, (sys.executable, "-I", "-S", str(carrier.__file__), str(path)))
+            brought = (sys.executable, "-I", "-S", str(carrier.__file__), str(path))
+            argv = store.pull_argv(order, store.state(order.move), brought, only)
             self._command = host.start(argv)
             os.close(self._command.stdin)
             self._output = bytearray()

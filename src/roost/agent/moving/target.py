@@ -159,10 +159,10 @@ class Worker:
             self._faults += 1
             self._despair(order, error)
             raise
+        # What this reads is then in caches on both sides, and need not be read from the disk in the hold.
+        self._compare(order)
         enough = order.hold / 2 if progress.passes >= _PATIENCE else _SHORT_SECONDS
-        if not done.pulled.again and done.seconds <= enough:
-            # What this reads is then in caches on both sides, and need not be read from the disk in the hold.
-            self._compare(order)
+        if not done.pulled.again and (self._quiet or done.seconds <= enough):
             self._ready = order.attempt
             self.reports.say(order, Said.READY, body=progress.text())
             return
@@ -200,6 +200,7 @@ class Worker:
             if mine.folders[name].uidvalidity != theirs.folders[name].uidvalidity:
                 raise DaemonFailed(f"UIDVALIDITY of the folder {name!r} differs on the two nodes.")
         self._quiet = mine == theirs
+        self._passes.compared(theirs, mine)
         step(order.move, "proof", alike=self._quiet)
 
     # The hand-over
@@ -207,7 +208,9 @@ class Worker:
     def _hand_over(self, order: Order) -> None:
         """Ask for a hold, bring the copy up to date, prove it, and ask for the mailbox."""
         if time.monotonic() - self._passes.ended > _FRESH_SECONDS:
-            self._passes.one(order, lambda: None)
+            self._compare(order)
+            if not self._quiet:
+                self._passes.one(order, lambda: None)
         self._tried = order.attempt
         try:
             line = self.connect(order)
@@ -251,13 +254,17 @@ class Worker:
                     if not found:
                         step(order.move, "last-pass", words="not needed")
                         break
+                    if self._passes.only is not None:
+                        # What was made ready does not look at the folder where something has come.
+                        continue
                 last_pass()
             mine, found = self._prove(order, line)
             if not found or time.monotonic() - began > order.hold / 2:
                 break
             step(order.move, "differs", words=" ".join(found[:5]))
-            # Half done, or dsync's state hid what was new: what comes now looks at everything.
-            self._passes.whole_next(order.move)
+            if number:
+                # Half done, or dsync's state hid what was new: what comes now looks at everything.
+                self._passes.whole_next(order.move)
         if found:
             raise DaemonFailed(" ".join(found[:5]))
         step(order.move, "compare", ms=round((time.monotonic() - began) * 1000))
@@ -277,6 +284,7 @@ class Worker:
         line.send(PeerRequest(do="evidence", move=order.move, deep=order.deep))
         mine = self.store.evidence(order, deep=order.deep)
         theirs = Evidence.of_text(_yes(line.receive(PeerReply, order.hold)).evidence)
+        self._passes.compared(theirs, mine)
         return mine, differences(theirs, mine)
 
     def _take(self, order: Order) -> None:

@@ -15,6 +15,7 @@ import base64
 import json
 import shlex
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -35,7 +36,7 @@ _PARTLY = 2
 _TEMPFAIL = 75
 """sysexits.h: also what a refused state ends with."""
 
-_STATE_VERSION, _FOLDER, _CRC = bytes((1, 0, 0, 0)), 44, 4
+_STATE_VERSION, _FOLDER, _GUID, _CRC = bytes((1, 0, 0, 0)), 44, 16, 4
 
 _WORDS_MAX = 500
 _DESYNC = "caused a desync"
@@ -65,11 +66,13 @@ def pull_argv(layout: Layout, order: Order, state: str, carrier: tuple[str, ...]
     harm.
     """
     carried = ("sh", "-c", f"exec {shlex.join(carrier)}")
-    return ("doveadm", "-c", layout.conf, "backup", "-R", "-u", order.address, "-s", doubted(state), *carried)
+    return ("doveadm", "-c", layout.conf, "backup", "-R", "-u", order.address, "-s", state, *carried)
 
 
-def doubted(state: str) -> str:
-    """Return dsync's state so that every folder is looked at, '' for one that cannot be read.
+def doubted(state: str, only: Collection[str] | None = None) -> str:
+    """Return dsync's state so that every folder is looked at, or those with ``only`` these GUIDs.
+
+    '' for a state that cannot be read; with that every folder is compared message by message.
 
     The side that runs ``doveadm backup`` goes through its own folders and skips those of which nothing has changed
     *there* since the state; when it pulls, it so misses what is new on the other side. A number of messages that is
@@ -86,9 +89,10 @@ def doubted(state: str) -> str:
         return ""
     if (end - len(_STATE_VERSION)) % _FOLDER or data[end:] != zlib.crc32(data[:end]).to_bytes(_CRC, "little"):
         return ""
-    for place in range(len(_STATE_VERSION) + _FOLDER - 4, end, _FOLDER):
-        count = int.from_bytes(data[place : place + 4], "little")
-        data[place : place + 4] = ((count + 1) % 2**32).to_bytes(4, "little")
+    for place in range(len(_STATE_VERSION), end, _FOLDER):
+        if only is None or data[place : place + _GUID].hex() in only:
+            count = slice(place + _FOLDER - 4, place + _FOLDER)
+            data[count] = ((int.from_bytes(data[count], "little") + 1) % 2**32).to_bytes(4, "little")
     data[end:] = zlib.crc32(data[:end]).to_bytes(_CRC, "little")
     return base64.b64encode(data).decode("ascii")
 

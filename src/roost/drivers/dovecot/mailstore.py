@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from roost.domain.evidence import Evidence
@@ -122,12 +122,14 @@ class DovecotMailstore:
         found = os.statvfs(self._layout.mail)
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
-    def pull_argv(self, order: Order, state: str, carrier: tuple[str, ...]) -> tuple[str, ...]:
+    def pull_argv(
+        self, order: Order, state: str, carrier: tuple[str, ...], only: Collection[str] | None = None
+    ) -> tuple[str, ...]:
         """Return the command of one pass, and mark the copy as this move's."""
         home = fence.mailbox_folder(self._layout, fence.home_of(order))
         if copying.mark_of(home) != Mark(order.move):
             copying.mark(self._host, self._layout, home, Mark(order.move))
-        return copying.pull_argv(self._layout, order, state, carrier)
+        return copying.pull_argv(self._layout, order, copying.doubted(state, only), carrier)
 
     def pulled(self, code: int, out: str, err: str) -> Pulled:
         """Say what its end means."""
