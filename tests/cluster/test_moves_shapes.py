@@ -84,7 +84,7 @@ def test_names_of_folders(cluster: Cluster, to: str) -> None:
 
 
 @shared
-@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.timeout(1200))])
 def test_many_folders(cluster: Cluster, count: int) -> None:
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms2")
     user = user_on(cluster, source, "folders", 200)
@@ -92,7 +92,7 @@ def test_many_folders(cluster: Cluster, count: int) -> None:
     before = account(cluster.client.machine, user)
     with Traffic(cluster.client.machine, user) as traffic:
         traffic.everything(f"folders-{count}", per_second=10)
-        view = move(cluster, user.address, target)
+        view = move(cluster, user.address, target, seconds=400)
         events = traffic.stop()
     print(f"\n{count} folders: hold {view['pause_ms']} ms")
     wrong = account_for(cluster, user, before, events)

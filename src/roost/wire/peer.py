@@ -110,6 +110,15 @@ class Line:
             self.sock.close()
 
 
+def _tune(plain: socket.socket) -> None:
+    """Send small lines at once, and find a silent connection dead after half a minute (tcp(7))."""
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+
+
 def connect(address: str, name: str, *, authority: str, certificate: str, key: str, port: int = PORT) -> Line:
     """Connect to another storage node and make sure that it is that one; paths of PEM files. Raises ``NodeAway``."""
     context = ssl.create_default_context(cafile=authority)
@@ -119,7 +128,7 @@ def connect(address: str, name: str, *, authority: str, certificate: str, key: s
     except OSError as error:
         raise NodeAway(f"{name} does not answer on port {port}: {error}.") from error
     try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _tune(plain)
         return Line(context.wrap_socket(plain, server_hostname=name))
     except OSError as error:
         plain.close()
@@ -136,7 +145,7 @@ def accept(plain: socket.socket, *, authority: str, certificate: str, key: str) 
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_cert_chain(certificate, key)
         plain.settimeout(_CONNECT_SECONDS)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _tune(plain)
         secure = context.wrap_socket(plain, server_side=True)
     except OSError as error:
         plain.close()

@@ -18,8 +18,9 @@ from roost.wire.peer import Line
 
 _PIECE = 262_144
 _WAITING_MAX = 1_048_576
-_QUIET_SECONDS = 60.0
-"""After so long without a byte in either direction the other side is given up."""
+_QUIET_SECONDS = 300.0
+"""After so long without a byte in either direction the pass is given up. A slow machine that makes thousands of
+folders says nothing meanwhile; that the other one is dead is seen by TCP."""
 
 
 class Stream:
