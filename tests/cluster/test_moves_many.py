@@ -27,16 +27,14 @@ def drained(cluster: Cluster) -> Iterator[str]:
     cluster.roost("domain", "add", DRAINED)
     cluster.tell_the_world({DOMAIN: f"pop.{DOMAIN}", DRAINED: f"pop.{DRAINED}"})
     yield DRAINED
-    for found in cluster.roost("user", "list", "--domain", DRAINED, "--all"):
-        cluster.roost("user", "remove", found["address"], "--yes", "--no-wait")
-    cluster.roost("domain", "remove", DRAINED, "--yes")
+    # Its mailboxes stay: to remove them one by one would take longer than the test.
     cluster.tell_the_world({DOMAIN: f"pop.{DOMAIN}"})
 
 
 def _until_moved(cluster: Cluster, moves: list[int]) -> list[str]:
     """Wait until every mailbox has its new home; return where the limits were not respected."""
     policy = cluster.roost("policy", "show")
-    wanted, deadline, broken = set(moves), time.monotonic() + 600, []
+    wanted, deadline, broken = set(moves), time.monotonic() + 900, []
     while True:
         listed: list[View] = cluster.roost("move", "list", "--all")
         now = [move for move in listed if move["id"] in wanted]
@@ -50,7 +48,7 @@ def _until_moved(cluster: Cluster, moves: list[int]) -> list[str]:
         if len(now) == len(wanted) and all(move["state"] in GIVEN for move in now):
             return broken
         assert time.monotonic() < deadline, Counter(move["state"] for move in now)
-        time.sleep(0.3)
+        time.sleep(2)
 
 
 @pytest.mark.timeout(1500)

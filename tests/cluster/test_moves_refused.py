@@ -12,6 +12,7 @@ from roost.lab.cluster import Cluster
 from roost.lab.errors import CommandFailed
 from roost.lab.machine import Machine
 from roost.lab.pauses import refusals
+from roost.lab.topology import MAIL
 from roost.lab.traffic import Traffic, User, account
 
 pytestmark = pytest.mark.usefixtures("short_ttl")
@@ -64,7 +65,7 @@ def test_the_target_fills_up(cluster: Cluster) -> None:
         target.slow(kbit=40_000)
         [asked] = ask(cluster, [user.address], "--to", target.name)
         wait(cluster, asked, ["copying"])
-        target.fill(leave_bytes=10 << 20)
+        target.fill(MAIL, leave_bytes=10 << 20)
         target.slow()
         _over(cluster, asked, "full", "space", "room")
         events = traffic.stop()
@@ -101,17 +102,17 @@ def test_aborted(cluster: Cluster) -> None:
 def test_a_target_without_room_is_refused(cluster: Cluster) -> None:
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
     user = user_on(cluster, source, "noroom", 2000)
-    target.fill(leave_bytes=5 << 20)
+    target.fill(MAIL, leave_bytes=5 << 20)
     _not_moved(cluster, user, target, "full", "space", "room")
     assert cluster.home_of(user.address) is source
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("reserve", [True, False])
-def test_the_source_is_full(cluster: Cluster, reserve: bool) -> None:
-    """To move somebody away is what an administrator does then, and what root's reserve of the file system is for.
+@pytest.mark.parametrize("full", [MAIL, "/"])
+def test_the_source_is_full(cluster: Cluster, full: str) -> None:
+    """No mail can come, and its users leave: to move somebody away is what an administrator does then.
 
-    Without that the node cannot even write down its orders: the move says so, and waits.
+    With a full system disk the node cannot even write down its orders: the move says so, and waits.
     """
     source, target = cluster.lab.machine("ms1"), cluster.lab.machine("ms3")
     user = user_on(cluster, source, "fullsource", 2000)
@@ -119,9 +120,9 @@ def test_the_source_is_full(cluster: Cluster, reserve: bool) -> None:
     with Traffic(cluster.client.machine, user) as traffic:
         traffic.deliver(f"fs-{user.address.partition('@')[0]}", per_second=5)
         traffic.idle()
-        source.fill(leave_bytes=int(reserve))
+        source.fill(full)
         [asked] = ask(cluster, [user.address], "--to", target.name)
-        if not reserve:
+        if full == "/":
             _in_trouble(cluster, asked, source.name, "full")
             source.heal()
         wait(cluster, asked, GIVEN, 180)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from typing import Literal, get_args
 
 from roost.domain.errors import BadSetting
+from roost.drivers.dovecot.layout import Layout
 
 Release = Literal["bookworm", "trixie"]
 Flavour = Literal["roost", "plain", "bare"]
@@ -15,6 +16,8 @@ Flavour = Literal["roost", "plain", "bare"]
 RELEASES: tuple[Release, ...] = get_args(Release)
 DOMAIN = "cluster.test"
 NETWORK = "198.18.0"
+MAIL = Layout().mail
+"""The folder of the mail on a storage server."""
 
 # The last number of each address. Machines of a kind stand together, with room for more.
 _DEFAULT_HOSTS: Mapping[str, int] = {
@@ -77,6 +80,8 @@ def default_topology(
             address=f"{network}.{host}",
             release=others.get(short, release),
             flavour="plain" if short == "client" else "roost",
+            # Mail has a file system of its own, as on most storage servers.
+            volumes=(MAIL,) if short.startswith("ms") else (),
         )
         for short, host in _DEFAULT_HOSTS.items()
     )

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -233,6 +234,26 @@ def test_whoever_comes_during_a_hold_that_is_lifted_is_led_home(pair: Pair) -> N
             with arrived:
                 assert arrived.recv(100) == b"LHLO x"
     assert 7 not in pair.source.standing
+
+
+def test_a_source_whose_orders_come_later_is_no_failure(pair: Pair) -> None:
+    copied(pair)
+    held = replace(ORDER, wanted=Wanted.HAND_OVER, attempt=1)
+    asked = threading.Event()
+
+    def orders() -> list[Order]:
+        if threading.current_thread().name == "another node":
+            asked.set()
+        return [*pair.source.rows]
+
+    pair.source.orders = orders  # type: ignore[method-assign]
+    pair.target.rows = [replace(held, part=Part.TARGET, peer=SOURCE)]
+    pair.movers[TARGET].nudge()
+    assert asked.wait(10)
+    pair.source.rows = [held]
+    pair.movers[SOURCE].nudge()
+    wait_for(lambda: pair.target.admitted.get(7) == "everyone", "the target opens")
+    assert not pair.controller.said(Part.TARGET, Said.FAILED)
 
 
 def test_the_controller_is_not_needed_for_a_hand_over_that_has_begun(pair: Pair) -> None:

@@ -121,6 +121,7 @@ class Mover:
         for move in [move for move in self._workers if move not in orders]:
             self._workers.pop(move).stop()
         self._reports.keep(set(orders))
+        self._source.notice()
         for move, order in orders.items():
             if order.part is Part.SOURCE:
                 self._leave(store, self._source, order)

@@ -28,6 +28,9 @@ from roost.ports.host import Host
 from roost.ports.mailstore import PROTOCOLS, Mailstore, Stand
 from roost.wire.peer import Line, PeerReply, PeerRequest
 
+_ORDERS_SECONDS = 2.0
+"""So long the node's own orders may come after the target's."""
+
 _IDLE_SECONDS = 30.0
 _SERVER_SECONDS = 30.0
 _log = structlog.get_logger()
@@ -54,6 +57,7 @@ class Source:
     _locks: dict[int, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _holds: dict[int, _Hold] = field(default_factory=dict)
     _tried: dict[int, int] = field(default_factory=dict)
+    _news: threading.Condition = field(default_factory=threading.Condition)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "evidence"))
 
     def serve(self, line: Line, peer: str) -> None:
@@ -70,12 +74,32 @@ class Source:
                 reply = PeerReply(ok=False, words=str(error))
             line.send(reply)
 
+    def notice(self) -> None:
+        """There are new orders: whoever waits for his looks again."""
+        with self._news:
+            self._news.notify_all()
+
     def _order(self, request: PeerRequest, peer: str) -> Order:
-        """Return the order that allows the question; raises ``Forbidden``."""
-        for order in self.store.orders():
-            if order.move == request.move and order.part is Part.SOURCE and order.peer == peer:
-                return order
-        raise Forbidden(f"This node has no order to let {peer} have move {request.move}.")
+        """Return the order that allows the question; raises ``Forbidden``.
+
+        The target may know of a move, or that it is time for an attempt, a moment earlier.
+        """
+
+        def known() -> Order | None:
+            for order in self.store.orders():
+                if order.move == request.move and order.part is Part.SOURCE and order.peer == peer:
+                    return order
+            return None
+
+        def current() -> bool:
+            order = known()
+            return order is not None and order.attempt >= request.attempt
+
+        with self._news:
+            self._news.wait_for(current, _ORDERS_SECONDS)
+        if (order := known()) is None:
+            raise Forbidden(f"This node has no order to let {peer} have move {request.move}.")
+        return order
 
     def _answer(self, request: PeerRequest, order: Order) -> PeerReply:
         if request.do == "size":
