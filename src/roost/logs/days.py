@@ -30,10 +30,10 @@ COLUMNS = (
 _EPOCH = date(1970, 1, 1)
 _OPEN_MOST = 12
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS passage ({", ".join(COLUMNS).replace("key,", "key INTEGER PRIMARY KEY,", 1)});
-CREATE TABLE IF NOT EXISTS word (hash INTEGER, passage INTEGER, PRIMARY KEY (hash, passage)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS onward (next_id TEXT, passage INTEGER, PRIMARY KEY (next_id, passage)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS login (
+CREATE TABLE passage ({", ".join(COLUMNS).replace("key,", "key INTEGER PRIMARY KEY,", 1)});
+CREATE TABLE word (hash INTEGER, passage INTEGER, PRIMARY KEY (hash, passage)) WITHOUT ROWID;
+CREATE TABLE onward (next_id TEXT, passage INTEGER, PRIMARY KEY (next_id, passage)) WITHOUT ROWID;
+CREATE TABLE login (
     user TEXT, micro INTEGER, mark INTEGER, node TEXT, protocol TEXT, address TEXT, ok INTEGER, reason TEXT,
     PRIMARY KEY (user, micro, mark)
 ) WITHOUT ROWID;
@@ -102,12 +102,12 @@ class Days:
         if connection is None:
             while len(self._open) >= _OPEN_MOST:
                 self._open.pop(next(iter(self._open))).close()
-            connection = sqlite3.connect(
-                self._folder / name_of(day), isolation_level=None, check_same_thread=False, timeout=30
-            )
+            path = self._folder / name_of(day)
+            if not path.exists():
+                _make(path)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
             connection.executescript(
-                "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 16000;"
-                "PRAGMA cache_size = -131072;" + _SCHEMA
+                "PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -131072;"
             )
         self._open[day] = connection
         return connection
@@ -129,3 +129,13 @@ class Days:
         for connection in self._open.values():
             connection.close()
         self._open.clear()
+
+
+def _make(path: Path) -> None:
+    """Make a file; whoever finds it finds its tables."""
+    new = path.with_name(f"new-{path.name}")
+    new.unlink(missing_ok=True)
+    connection = sqlite3.connect(new, isolation_level=None)
+    connection.executescript("PRAGMA journal_mode = wal;" + _SCHEMA)
+    connection.close()
+    new.rename(path)

@@ -253,7 +253,7 @@ class TestDovecot:
             ),
             (
                 "imap-login: Login aborted: Connection closed: SSL_accept() failed: error (disconnected "
-                "during TLS handshake) (tls_handshake_not_finished): user=<>, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<y>"
+                "during TLS handshake) (tls_handshake_not_finished): user=<>, rip=127.0.0.1, lip=127.0.0.1, TLS"
             ),
             "imap(john@example.test)<23><y>: Disconnected: Logged out in=12 out=34",
             "lmtp(2304): Disconnect from 127.0.0.1: Connection closed (state=READY)",
