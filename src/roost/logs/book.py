@@ -18,7 +18,7 @@ from typing import Any
 from zlib import crc32
 
 from roost.domain.trace import Fate
-from roost.logs.line import DAY, clip
+from roost.logs.line import DAY, clip, micros
 
 _PATIENCE = 600_000_000
 """How long one half of a delivery waits for the other, in microseconds of the log's own time."""
@@ -54,84 +54,65 @@ def first_key(micro: int) -> int:
 
 
 class Recipient:
-    """One recipient of an open message; fields as in ``Passage``, times in microseconds."""
+    """One recipient of an open message; fields as in ``Passage``, times in microseconds.
 
-    __slots__ = (
-        "action", "attempts", "awaits", "changed", "ended", "fate", "folder", "home", "next_id", "next_node",
-        "ordinal", "personal", "recipient", "reply",
-    )  # fmt: skip
+    Fields stand in the class until they are known: most objects never have most of them, and there are many.
+    """
+
+    fate: str = Fate.ARRIVED.value
+    home = ""
+    ended = 0
+    reply = ""
+    attempts = 0
+    action = ""
+    folder = ""
+    next_node = ""
+    next_id = ""
+    awaits = ""
+    """The home's session, until the home has told where the mail lies."""
+
+    changed = True
 
     def __init__(self, ordinal: int, personal: str, recipient: str) -> None:
         self.ordinal = ordinal
         self.personal = personal
         self.recipient = recipient
-        self.fate: str = Fate.ARRIVED
-        self.home = ""
-        self.ended = 0
-        self.reply = ""
-        self.attempts = 0
-        self.action = ""
-        self.folder = ""
-        self.next_node = ""
-        self.next_id = ""
-        self.awaits = ""
-        """The home's session, until the home has told where the mail lies."""
-        self.changed = True
 
 
 class Message:
     """One open message; fields as in ``Passage``."""
 
-    __slots__ = (
-        "address",
-        "changed",
-        "client",
-        "day",
-        "gone",
-        "heard",
-        "helo",
-        "kept",
-        "key",
-        "message_id",
-        "node",
-        "queue_id",
-        "queued",
-        "rcpts",
-        "recipients",
-        "score",
-        "sender",
-        "size",
-        "symbols",
-        "verdict",
-        "whole",
-    )  # fmt: skip
+    client = ""
+    address = ""
+    helo = ""
+    sender = ""
+    message_id = ""
+    size = 0
+    verdict = ""
+    score: float | None = None
+    symbols = ""
+    rcpts: tuple[str, ...] = ()
+    """Recipients that the spam filter named, of a message that it refused after its end."""
+
+    queued = False
+    """Whether it got into the queue."""
+
+    gone = False
+    """Whether the mail server has removed it."""
+
+    changed = False
+    whole = True
+    """Whether the rows of all its recipients are to be written."""
+
+    kept = False
+    """Whether it stands in the state on disk."""
 
     def __init__(self, node: str, queue_id: str, at: int) -> None:
         self.node = node
         self.queue_id = queue_id
-        self.day, self.key = key_of(at, f"{node} {queue_id}")
+        self.day, self.key = key_of(at, node + queue_id)
         self.heard = at
-        self.client = ""
-        self.address = ""
-        self.helo = ""
-        self.sender = ""
-        self.message_id = ""
-        self.size = 0
-        self.verdict = ""
-        self.score: float | None = None
-        self.symbols = ""
-        self.rcpts: tuple[str, ...] = ()
-        """Recipients that the spam filter named: all of a message that is refused after its end."""
         self.recipients: dict[tuple[str, str], Recipient] = {}
-        self.queued = False
-        """Whether it got into the queue."""
-        self.gone = False
-        """Whether the mail server has removed it."""
-        self.changed = False
-        self.whole = True
-        """Whether the rows of all its recipients are to be written."""
-        self.kept = False
-        """Whether it stands in the state on disk."""
 
 
 @dataclass
@@ -165,24 +146,24 @@ class Book:
 
     _swept: int = 0
 
-    def message(self, node: str, queue_id: str, at: int) -> Message:
-        """Return the open message, which is begun where there is none."""
+    def message(self, node: str, queue_id: str, stamp: str) -> Message:
+        """Return the open message, which is begun where there is none; it will be written."""
         found = self.messages[node].get(queue_id)
         if found is None:
-            found = self.messages[node][queue_id] = Message(node, queue_id, at)
-        found.heard = at
+            found = self.messages[node][queue_id] = Message(node, queue_id, micros(stamp))
         if not found.changed:
             found.changed = True
             self.changed.append(found)
         return found
 
     def told(
-        self, message: Message, which: tuple[str, str], at: int, fate: Fate, *, home: str = "", reply: str = ""
+        self, message: Message, which: tuple[str, str], at: int, fate: str, *, home: str = "", reply: str = ""
     ) -> Recipient:
         """Note what became of one attempt to deliver to a recipient: where it leads, and as it was addressed."""
         found = message.recipients.get(which)
         if found is None:
             found = message.recipients[which] = Recipient(len(message.recipients), clip(which[0]), clip(which[1]))
+        message.heard = at
         found.changed = True
         found.fate = fate
         found.home = home

@@ -25,9 +25,8 @@ _PROTOCOLS = {
     "managesieve-login": "sieve",
     "submission-login": "submission",
 }
-_CLIENT = re.compile(r"user=<(.*)>, (?:method=[\w-]+, )?rip=([0-9A-Fa-f.:]+)(?:,.*)?")
+_CLIENT = re.compile(r"(.*)>, (?:method=[\w-]+, )?rip=([0-9A-Fa-f.:]+)(?:,.*)?")
 _PROXY = re.compile(r"proxy\(.*\): [Ss]tarted proxying to (?:remote host )?<?([^ >]+)>?.*")
-_DELIVERY = re.compile(r"lmtp\([^)]*\)(?:<\d+>)?<([^<>]+)>: (?:sieve: )?msgid=.*: (.*)")
 _NOT_TRIED = ("(no auth attempts", "(disconnected during TLS", "(disconnected before auth", "(cert required")
 
 
@@ -48,17 +47,17 @@ class Dovecot:
             self._login(stamp, node, protocol, rest)
 
     def _lmtp(self, stamp: str, node: str, text: str) -> None:
-        found = _DELIVERY.fullmatch(text)
-        if found is None:
+        who, _, said = text.partition(": ")
+        if not who.endswith(">") or not said.startswith(("sieve: msgid=", "msgid=")):
             return
-        done = _done(text)
+        done = _done(said)
         if done is not None:
             # The session may have ":R2" behind it for the second recipient; the reply to the MX has the same.
-            self._book.landed(found[1], node, micros(stamp), *done)
+            self._book.landed(who[who.rfind("<") + 1 : -1], node, micros(stamp), *done)
 
     def _login(self, stamp: str, node: str, protocol: str, rest: str) -> None:
         said, _, who = rest.partition(": user=<")
-        found = _CLIENT.fullmatch(f"user=<{who}")
+        found = _CLIENT.fullmatch(who)
         if found is None:
             return
         user, address = found.groups()

@@ -31,6 +31,8 @@ _TO = re.compile(
     r"(?:xdelay=[\d:+]+, )?mailer=([\w-]+), pri=\d+, (?:relay=([^ ,\[]*)[^,]*, )?(?:dsn=[\d.]+, )?"
     r"(?:reply=.*, )?stat=(.*)"
 )
+_DELIVERED, _WAITING, _BOUNCED = Fate.DELIVERED.value, Fate.WAITING.value, Fate.BOUNCED.value
+_REFUSED, _HANDED_ON = Fate.REFUSED.value, Fate.HANDED_ON.value
 _EACH = re.compile(rf"<({ADDRESS})>")
 _RULESET = re.compile(
     rf"ruleset=check_\w+, arg1=<?({ADDRESS})>?, relay=([^ \[\]]*) ?\[([^\]]*)\](?: \(may be forged\))?, reject=(.*)"
@@ -69,7 +71,7 @@ class Sendmail:
         # A message of which no recipient was accepted is none.
         if found is None or found[4] == "0":
             return
-        message = self._book.message(node, queue_id, micros(stamp))
+        message = self._book.message(node, queue_id, stamp)
         message.sender, message.size = clip(found[1] or found[2] or ""), int(found[3])
         message.message_id = clip(bare(found[5] or ""))
         message.client, message.address = found[6], found[7]
@@ -81,27 +83,27 @@ class Sendmail:
             return
         addresses, addressed, mailer, relay, status = found.groups()
         at = micros(stamp)
-        message = self._book.message(node, queue_id, at)
+        message = self._book.message(node, queue_id, stamp)
         fate = _fate(mailer, status)
         home = (relay or "").rstrip(".")
         for personal in _EACH.findall(addresses):
             told = self._book.told(message, (personal, addressed or personal), at, fate, home=home, reply=status)
-            if fate is Fate.HANDED_ON and (queued := _QUEUED_AS.fullmatch(status)):
+            if fate == _HANDED_ON and (queued := _QUEUED_AS.fullmatch(status)):
                 told.next_node, told.next_id = home, queued[1]
-            elif fate is Fate.DELIVERED and status.endswith(" Saved)"):
+            elif fate == _DELIVERED and status.endswith(" Saved)"):
                 self._book.taken(message, told, status[:-7].rpartition(" ")[2])
-        if message.queued and all(one.fate != Fate.WAITING for one in message.recipients.values()):
+        if message.queued and all(one.fate != _WAITING for one in message.recipients.values()):
             message.gone = True
 
     def _refused(self, stamp: str, node: str, text: str, fields: dict[str, str]) -> None:
         at = micros(stamp)
         queue_id = text.partition(":")[0]
         self._book.refused(
-            at, f"{node} {text}", {"node": node, "queue_id": queue_id, "fate": Fate.REFUSED, "ended": at, **fields}
+            at, f"{node} {text}", {"node": node, "queue_id": queue_id, "fate": _REFUSED, "ended": at, **fields}
         )
 
 
-def _fate(mailer: str, status: str) -> Fate:
+def _fate(mailer: str, status: str) -> str:
     if status.startswith("Sent"):
-        return Fate.HANDED_ON if mailer.endswith("smtp") or mailer == "relay" else Fate.DELIVERED
-    return Fate.WAITING if status.startswith(("Deferred", "queued", "Please try again")) else Fate.BOUNCED
+        return _HANDED_ON if mailer.endswith("smtp") or mailer == "relay" else _DELIVERED
+    return _WAITING if status.startswith(("Deferred", "queued", "Please try again")) else _BOUNCED

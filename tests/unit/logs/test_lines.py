@@ -311,7 +311,7 @@ class TestRspamd:
         )
         assert (read.message.verdict, read.message.score) == ("no action", -1.2)
         assert read.message.symbols == "R_SPF_ALLOW(-0.20),MIME_GOOD(-0.10)"
-        assert read.message.rcpts == ("j@x.test",)
+        assert read.message.sender == "a@outside.test"
 
     def test_a_message_without_a_queue_id_is_none(self, read: Reading) -> None:
         read(
