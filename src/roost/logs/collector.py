@@ -28,7 +28,7 @@ from roost.logs.parser import Parser
 from roost.logs.state import State
 
 _BLOCK = 1 << 20
-_LINES_MOST = 200_000
+_LINES_MOST = 50_000
 """Lines between two writings, while it catches up."""
 
 _ROUND_SECONDS = 1.0
