@@ -10,7 +10,7 @@ It may hold anything but line ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -214,3 +214,21 @@ def timeline(
     """Return the newest moments of all kinds in the order of time."""
     moments = [*map(moment_of_passage, passages), *map(moment_of_login, logins), *others]
     return sorted(moments, key=lambda moment: moment.at)[-limit:]
+
+
+class Watch:
+    """Tells what is new of a question. ``ask`` is asked again each time, and its answers are compared.
+
+    What is older than the newest ``limit`` passages is not watched.
+    """
+
+    def __init__(self, ask: Callable[[], Sequence[Passage]]) -> None:
+        self._ask = ask
+        self._seen = frozenset(ask())
+
+    def news(self) -> list[Passage]:
+        """Return the passages that are new or have changed since the last call, the oldest first."""
+        now = self._ask()
+        new = [passage for passage in now if passage not in self._seen]
+        self._seen = frozenset(now)
+        return new

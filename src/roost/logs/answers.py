@@ -27,7 +27,6 @@ _LONGEST_WAIT_DAYS = 6
 """A message that a backup MX hands on came to it at most so many days before."""
 
 _HALTS_MOST = 5
-_WATCHED = 1000
 _FIELDS = COLUMNS[1:]
 # The texts are put together from names of our own; what is asked for goes in by parameters.
 _ROW = f"SELECT {', '.join(f'passage.{name}' for name in COLUMNS)} FROM "  # noqa: S608
@@ -76,10 +75,6 @@ class Answers:
             except sqlite3.Error as error:
                 raise StoreBusy(f"The traces cannot be read now: {error}.") from error
         return sorted(found, key=lambda login: login.at)[-limit:]
-
-    def watch(self, question: Question) -> Watch:
-        """Return what tells of news from now on."""
-        return Watch(self, question)
 
     def close(self) -> None:
         """Close all files."""
@@ -209,24 +204,6 @@ class Answers:
             path = self._folder / name_of(day)
             found = self._open[day] = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
         return found
-
-
-class Watch:
-    """Tells what is new: it asks again, and compares with the last answer."""
-
-    def __init__(self, answers: Answers, question: Question) -> None:
-        self._answers = answers
-        self._question = Question(
-            question.recipients, question.sender, question.message_id, question.queue_id, limit=_WATCHED
-        )
-        self._seen = set(answers.trace(self._question).passages)
-
-    def news(self) -> list[Passage]:
-        """Return the passages that are new or have changed since the last call, the oldest first."""
-        now = self._answers.trace(self._question).passages
-        new = [passage for passage in now if passage not in self._seen]
-        self._seen = set(now)
-        return new
 
 
 def _bounds(day: int, since: datetime | None, until: datetime | None) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from roost.domain.trace import Found, Login, Passage, Question
+from roost.domain.trace import Found, Login, Question
 
 SPAM_LOG = (
     "roost verdict=$is_spam scores=$scores queue=$qid ip=$ip action=<$action> symbols=[$symbols_scores] "
@@ -16,21 +16,11 @@ SPAM_LOG = (
 it can pass for what stands before."""
 
 
-class Watch(Protocol):
-    """News of what a question asks for."""
-
-    def news(self) -> list[Passage]:
-        """Return the passages that are new or have changed since the last call, the oldest first."""
-
-
 class Traces(Protocol):
-    """What the log files have told so far. Raises ``StoreBusy`` where the answers cannot be read now."""
+    """What the log files have told so far. Raises ``Unavailable`` where the answers cannot be had now."""
 
     def trace(self, question: Question) -> Found:
         """Return the newest passages that a question asks for."""
 
     def logins(self, users: Sequence[str], since: datetime | None, until: datetime | None, limit: int) -> list[Login]:
         """Return the newest logins under any of these names, in the order of time."""
-
-    def watch(self, question: Question) -> Watch:
-        """Return what tells of news from now on; the question's ``since``, ``until`` and ``limit`` do not count."""

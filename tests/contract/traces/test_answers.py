@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mail_log import START, MailLog
 
-from roost.domain.errors import StoreBusy
-from roost.domain.trace import Fate, Moment, Passage, Question, timeline
+from roost.agent.tracing import Teller
+from roost.domain.errors import NodeAway, StoreBusy
+from roost.domain.trace import Fate, Moment, Passage, Question, Watch, timeline
 from roost.logs import answers as answers_module
 from roost.logs import collector as collector_module
 from roost.logs.answers import Answers
 from roost.logs.collector import Collector
+from roost.ports.traces import Traces
+from roost.wire.peer import Line
+from roost.wire.traces import RemoteTraces
 
 
 class World:
@@ -25,7 +31,9 @@ class World:
     def __init__(self, log: MailLog) -> None:
         self.log = log
         self.collector = Collector(log.folder, log.folder.parent / "traces")
-        self.answers = Answers(log.folder.parent / "traces")
+        self.local = Answers(log.folder.parent / "traces")
+        self.answers: Traces = self.local
+        self.threads: list[threading.Thread] = []
 
     def ask(self, **question: Any) -> list[str]:
         """Return the queue ids of what is found."""
@@ -39,14 +47,43 @@ class World:
         return passage
 
     def close(self) -> None:
+        for thread in self.threads:
+            thread.join(10)
         self.collector.close()
-        self.answers.close()
+        self.local.close()
+
+    def far(self) -> RemoteTraces:
+        """Return the same answers, asked over a line to the log node."""
+
+        def connect() -> Line:
+            return self.line("control.cluster.test")
+
+        return RemoteTraces(connect)
+
+    def line(self, who: str) -> Line:
+        """Return a node's line to the log node, which answers on it until it ends."""
+        mine, its = socket.socketpair()
+        line = Line(its)  # type: ignore[arg-type]
+
+        def serve() -> None:
+            with closing(line), suppress(NodeAway):
+                Teller(self.local, lambda name: name == "control.cluster.test").serve(line, who)
+
+        self.threads.append(threading.Thread(target=serve))
+        self.threads[-1].start()
+        return Line(mine)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def world(tmp_path: Any) -> Iterator[World]:
+@pytest.fixture(params=["near", "far"])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """On the log node itself, and from the controller."""
     with closing(World(MailLog(tmp_path / "logs"))) as made:
-        yield made
+        if request.param == "near":
+            yield made
+            return
+        with closing(made.far()) as answers:
+            made.answers = answers
+            yield made
 
 
 @pytest.fixture
@@ -160,7 +197,7 @@ class TestHandedOn:
 
 def test_news(two: World) -> None:
     two.collector.round()
-    watch = two.answers.watch(Question(recipients=("john@example.test",)))
+    watch = Watch(lambda: two.answers.trace(Question(recipients=("john@example.test",), limit=9)).passages)
     assert watch.news() == []
     two.log.taken("mx2", "J2222")
     two.log.put_off("mx2", "J2222")
@@ -204,7 +241,7 @@ def test_a_time_line(two: World) -> None:
     assert [moment.kind for moment in timeline(found, logins, [moved], 1)] == ["login refused"]
 
 
-def test_nothing_was_ever_read(tmp_path: Any) -> None:
+def test_nothing_was_ever_read(tmp_path: Path) -> None:
     with closing(Answers(tmp_path)) as answers:
         assert answers.trace(Question()).passages == ()
         assert answers.logins(["john@example.test"], None, None, 10) == []
@@ -233,3 +270,19 @@ def test_readers_while_it_is_written(world: World) -> None:
     reader.join()
     assert not faults
     assert len(world.ask(sender="a@outside.test", limit=1000)) == 100
+
+
+def test_only_who_may_is_answered(two: World) -> None:
+    two.collector.round()
+    stranger = RemoteTraces(lambda: two.line("ms1.cluster.test"))
+    with closing(stranger), pytest.raises(StoreBusy, match="may not ask"):
+        stranger.trace(Question())
+
+
+def test_a_broken_line_is_made_anew(two: World) -> None:
+    two.collector.round()
+    with closing(two.far()) as answers:
+        assert len(answers.trace(Question()).passages) == 2
+        assert answers._line is not None
+        answers._line.sock.shutdown(socket.SHUT_RDWR)
+        assert len(answers.trace(Question()).passages) == 2
