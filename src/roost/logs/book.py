@@ -4,7 +4,8 @@ A message is *open* from its first line until the mail server has removed it and
 Two lines that belong together may come in either order, since each node has a file of its own:
 
 * The MX says that the home took it, in the home's own words, which hold the home's session; the home says under that
-  session where the mail lies. Whichever comes first waits for the other, for ``_PATIENCE``.
+  session where the mail lies. Whichever comes first waits for the other, for ``_PATIENCE``. Where the mailbox has
+  just moved, the old home says in between under which session the new one has it.
 * The spam filter's verdict names node and queue id.
 
 Nothing here knows the form of a line, nor a file.
@@ -133,6 +134,9 @@ class Book:
     """By node and queue id."""
 
     landings: dict[str, Landing] = field(default_factory=dict)
+    passed: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Sessions at new homes: the session at the old home that passed the mail on, and when it said so."""
+
     awaited: dict[str, tuple[Message, Recipient]] = field(default_factory=dict)
     changed: list[Message] = field(default_factory=list)
     refusals: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
@@ -181,8 +185,17 @@ class Book:
         else:
             _put(recipient, landing.node, landing.action, landing.folder)
 
+    def passed_on(self, session: str, new: str, at: int) -> None:
+        """The home of a mailbox that moved has passed on what came in a session; the new home calls it otherwise."""
+        self.passed[new] = session, at
+        landing = self.landings.pop(new, None)
+        if landing is not None:
+            self.landed(session, landing.node, at, landing.action, landing.folder)
+
     def landed(self, session: str, node: str, at: int, action: str, folder: str) -> None:
         """The home has done something with what came in a session."""
+        if session in self.passed:
+            session = self.passed[session][0]
         waiting = self.awaited.get(session)
         if waiting is not None:
             message, recipient = waiting
@@ -233,6 +246,9 @@ class Book:
         for session, landing in list(self.landings.items()):
             if landing.at < self.now - _PATIENCE:
                 del self.landings[session]
+        for session, (_, at) in list(self.passed.items()):
+            if at < self.now - _PATIENCE:
+                del self.passed[session]
         closed = []
         for session, (message, recipient) in list(self.awaited.items()):
             if not recipient.awaits or recipient.ended < self.now - _PATIENCE:

@@ -67,6 +67,9 @@ class Collector:
 
     def round(self) -> int:
         """Read all that is there, and write it; return how many lines."""
+        if self._moved:
+            # The last writing failed: nothing more is read, and held in memory, before it has succeeded.
+            self.write()
         self._files = look(self._logs, self._files)
         lines = 0
         pending = 0

@@ -7,6 +7,7 @@
                                                                                             2.4: Login aborted: …
     imap-login: proxy(USER,HOST:PORT): Started proxying to HOST (…): user=<USER>, …, rip=ADDRESS, …
     lmtp(USER)<PID><SESSION>: [sieve: ]msgid=ID: DONE
+    lmtp(PID): lmtp-server: conn …: rcpt …: <SESSION>: Sent message to <USER> at HOST:PORT: REPLY (…)
 
 A name that was tried may be anything. Behind it come words of Dovecot's own only, so the last place at which the rest
 fits is the right one. Before it stands what Dovecot says, and nothing that a client could choose.
@@ -26,7 +27,11 @@ _PROTOCOLS = {
     "submission-login": "submission",
 }
 _CLIENT = re.compile(r"(.*)>, (?:method=[\w-]+, )?rip=([0-9A-Fa-f.:]+)(?:,.*)?")
-_PROXY = re.compile(r"proxy\(.*\): [Ss]tarted proxying to (?:remote host )?<?([^ >]+)>?.*")
+_PROXY = re.compile(r"proxy\(.*,([^,()]+)\): Started proxying to .*")
+_PASSED_ON = re.compile(
+    r"lmtp-server: conn \S+ \[\d+\]: rcpt .*: <([^<> ]+)>: Sent message to <.*> at \S+: "
+    r"250 2\.0\.0 <.*> (\S+) Saved \(.*\)"
+)
 _NOT_TRIED = ("(no auth attempts", "(disconnected during TLS", "(disconnected before auth", "(cert required")
 
 
@@ -48,6 +53,10 @@ class Dovecot:
 
     def _lmtp(self, stamp: str, node: str, text: str) -> None:
         who, _, said = text.partition(": ")
+        if said.startswith("lmtp-server: "):
+            if found := _PASSED_ON.fullmatch(said):
+                self._book.passed_on(found[1], found[2], micros(stamp))
+            return
         if not who.endswith(">") or not said.startswith(("sieve: msgid=", "msgid=")):
             return
         done = _done(said)

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS sealed (path TEXT PRIMARY KEY, size INTEGER, mtime IN
 CREATE TABLE IF NOT EXISTS message (node TEXT, queue_id TEXT, body TEXT, PRIMARY KEY (node, queue_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS landing (session TEXT PRIMARY KEY, at INTEGER, node TEXT, action TEXT, folder TEXT)
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passed (new TEXT PRIMARY KEY, session TEXT, at INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS clock (one INTEGER PRIMARY KEY, now INTEGER);
 """
 _MESSAGE = (
@@ -37,7 +38,8 @@ class State:
     """The file, and the lock that keeps a second writer out; raises ``StillInUse`` where there is one."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        # What is in there is everybody's mail.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = _locked(folder / "writer.lock")
         try:
             self._file = sqlite3.connect(folder / "state.db", isolation_level=None, check_same_thread=False)
@@ -68,6 +70,7 @@ class State:
                     book.awaited[recipient.awaits] = message, recipient
         for session, at, node, action, folder in self._file.execute("SELECT * FROM landing"):
             book.landings[session] = Landing(at, node, action, folder)
+        book.passed = {new: (session, at) for new, session, at in self._file.execute("SELECT * FROM passed")}
         self._landings = set(book.landings)
         return book
 
@@ -101,6 +104,10 @@ class State:
                 file.executemany("INSERT OR REPLACE INTO message VALUES (?, ?, ?)", kept)
                 file.executemany("DELETE FROM landing WHERE session = ?", over)
                 file.executemany("INSERT OR REPLACE INTO landing VALUES (?, ?, ?, ?, ?)", new)
+                # There are few, and none where no mailbox has just moved.
+                file.execute("DELETE FROM passed")
+                passed = [(new, session, at) for new, (session, at) in book.passed.items()]
+                file.executemany("INSERT INTO passed VALUES (?, ?, ?)", passed)
                 file.executemany("INSERT OR REPLACE INTO position VALUES (?, ?)", positions.items())
                 file.executemany(
                     "INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -173,6 +174,27 @@ class TestDovecot:
         assert read.recipient.home == "ms2.cluster.test"
         assert not read.recipient.awaits
 
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+    def test_the_new_home_of_a_mailbox_that_moved(self, read: Reading, order: tuple[int, ...]) -> None:
+        """The old home has passed it on, and said so to the MX under its own session."""
+        passed_on = (
+            "lmtp(9311): lmtp-server: conn 127.0.0.1:57935 [1]: rcpt john@john.pop.example.test: "
+            "<zd4SJs4jCGsUWgAAg+zDdQ>: Sent message to <john@example.test> at john.pop.example.test:24: 250 2.0.0 "
+            "<john@example.test> Te3cH+0pCGusJAAAg+zDdQ Saved (1/1 at 12 ms)"
+        )
+        saved = "lmtp(john@example.test)<9388><Te3cH+0pCGusJAAAg+zDdQ>: msgid=<m@x>: saved mail to INBOX"
+        lines = [
+            ("postfix/lmtp", delivery(), "mx1.cluster.test"),
+            ("dovecot", passed_on, "ms1.cluster.test"),
+            ("dovecot", saved, "ms2.cluster.test"),
+        ]
+        taken(read)
+        for place in order:
+            program, text, node = lines[place]
+            read(program, text, node=node)
+        assert (read.recipient.home, read.recipient.folder) == ("ms2.cluster.test", "INBOX")
+        assert not read.recipient.awaits
+
     @pytest.mark.parametrize(
         ("done", "action", "folder"),
         [
@@ -243,6 +265,26 @@ class TestDovecot:
     )
     def test_logins(self, read: Reading, text: str, found: tuple[Any, ...]) -> None:
         assert read("dovecot", text, node="ms1.cluster.test").login == found
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            (
+                "proxy(john@example.test,127.0.166.3:993): Started proxying to <127.0.166.3> (<john.pop.example>) "
+                "from 127.0.166.2 (0.124 secs)"
+            ),
+            "proxy(john@example.test,127.0.166.3:993): Started proxying to remote host from 127.0.166.6 (0.031 secs)",
+        ],
+    )
+    def test_a_login_that_was_led_on(self, read: Reading, said: str) -> None:
+        rest = (
+            "user=<john@example.test>, method=PLAIN, rip=192.0.2.1, lip=127.0.166.2, TLS, session=<vAo6US1hR7h/5nwC>"
+        )
+        read("dovecot", f"imap-login: {said}: {rest}")
+        assert read.login == ("john@example.test", "192.0.2.1", True, "led on to 127.0.166.3:993")
+        ended = "proxy(john@example.test,127.0.166.3:993): Disconnected by server (0s idle, in=248, out=800)"
+        read("dovecot", f"imap-login: {ended}: {rest}")
+        assert len(read.book.logins) == 1
 
     @pytest.mark.parametrize(
         "text",
