@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ from roost.domain.errors import RoostError
 from roost.domain.trace import base_of
 from roost.logs.book import Message, Recipient
 from roost.logs.days import COLUMNS, Days, days_in, word
-from roost.logs.files import LogFile, look, opened, whole_lines
+from roost.logs.files import UNREADABLE, LogFile, look, opened, whole_lines
 from roost.logs.line import DAY
 from roost.logs.parser import Parser
 from roost.logs.state import State
@@ -37,13 +38,23 @@ _log = structlog.get_logger()
 
 
 class Collector:
-    """Reads ``logs``, writes ``folder``. ``halt`` is called with the name of each step, for tests."""
+    """Reads ``logs``, writes ``folder``, and deletes days beyond ``keep_days``, where that is not 0.
+
+    ``clock`` tells microseconds since the epoch. ``halt`` is called with the name of each step, for tests.
+    """
 
     def __init__(
-        self, logs: Path, folder: Path, keep_days: int = 0, halt: Callable[[str], None] = lambda _: None
+        self,
+        logs: Path,
+        folder: Path,
+        *,
+        keep_days: int = 0,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        halt: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._logs = logs
         self._keep_days = keep_days
+        self._clock = clock
         self._halt = halt
         self._state = State(folder)
         self._days = Days(folder)
@@ -53,6 +64,7 @@ class Collector:
         self._positions = self._state.positions()
         self._sealed = self._state.sealed()
         self._files: dict[str, LogFile] = {}
+        self._bad: dict[Path, int] = {}
         self._moved: dict[str, int] = {}
         self._newly_sealed: dict[str, tuple[int, int]] = {}
 
@@ -63,6 +75,8 @@ class Collector:
                 self.round()
             except RoostError as error:
                 _log.error("log files were not read", reason=str(error))
+            except Exception:  # noqa: BLE001 - the thread must live: a fault in one round is logged, the next may be good
+                _log.exception("log files were not read: a fault")
             stop.wait(_ROUND_SECONDS)
 
     def round(self) -> int:
@@ -70,7 +84,7 @@ class Collector:
         if self._moved:
             # The last writing failed: nothing more is read, and held in memory, before it has succeeded.
             self.write()
-        self._files = look(self._logs, self._files)
+        self._files = look(self._logs, self._files, self._bad)
         lines = 0
         pending = 0
         with ExitStack() as stack:
@@ -80,13 +94,18 @@ class Collector:
             while queue:
                 _, identity = heapq.heappop(queue)
                 file = self._files[identity]
-                stream = streams.get(identity)
-                if stream is None:
-                    if len(streams) >= _OPEN_FILES:
-                        streams.pop(next(iter(streams))).close()
-                    stream = streams[identity] = stack.enter_context(opened(file.path))
-                    stream.seek(self._positions.get(identity, 0))
-                read, size = whole_lines(stream, _BLOCK)
+                try:
+                    stream = streams.get(identity)
+                    if stream is None:
+                        if len(streams) >= _OPEN_FILES:
+                            streams.pop(next(iter(streams))).close()
+                        stream = streams[identity] = stack.enter_context(opened(file.path))
+                        stream.seek(self._positions.get(identity, 0))
+                    read, size = whole_lines(stream, _BLOCK)
+                except UNREADABLE as error:
+                    _log.warning("log file cannot be read", path=str(file.path), reason=str(error))
+                    self._bad[file.path] = file.mtime
+                    continue
                 if not size:
                     if file.compressed:
                         self._newly_sealed[str(file.path)] = (file.size, file.mtime)
@@ -95,6 +114,8 @@ class Collector:
                 # The last line may be half there: what follows the whole ones is read again.
                 stream.seek(position)
                 self._parser.read(read)
+                # A node whose clock is wrong must not make the others' lines old.
+                self._book.now = min(self._book.now, self._clock())
                 self._positions[identity] = self._moved[identity] = position
                 if read:
                     file.stamp = read[-1][:32]

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ import structlog
 
 _FIRST_MOST = 1_000_000
 """No line is longer: a collector cuts them far below."""
+
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
+"""What comes of a file that is gone, or compressed and broken."""
 
 _log = structlog.get_logger()
 
@@ -38,9 +42,10 @@ class LogFile:
     compressed: bool
 
 
-def look(folder: Path, known: dict[str, LogFile]) -> dict[str, LogFile]:
+def look(folder: Path, known: dict[str, LogFile], bad: dict[Path, int]) -> dict[str, LogFile]:
     """Return the log files below a folder by identity. ``known`` are those of the last look, not opened again.
 
+    ``bad`` remembers files that could not be read, with their time of change, so that each is complained of once.
     Where one file is there plain and compressed at once, it is taken plain.
     """
     before = {(file.path, file.size, file.mtime): file for file in known.values()}
@@ -48,10 +53,14 @@ def look(folder: Path, known: dict[str, LogFile]) -> dict[str, LogFile]:
     for path in sorted(_paths(folder)):
         try:
             stat = path.stat()
+            if bad.get(path) == stat.st_mtime_ns:
+                continue
+            bad[path] = stat.st_mtime_ns
             file = before.get((path, stat.st_size, stat.st_mtime_ns)) or _look_at(path, stat)
-        except (OSError, EOFError, lzma.LZMAError) as error:
+        except UNREADABLE as error:
             _log.warning("log file cannot be read", path=str(path), reason=str(error))
             continue
+        del bad[path]
         if file is None or (file.identity in found and file.compressed):
             continue
         earlier = known.get(file.identity)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mail_log import MailLog
 
-from roost.domain.errors import StillInUse
+from roost.domain.errors import StillInUse, StoreBusy
 from roost.domain.trace import Fate, Question
 from roost.logs.answers import Answers
 from roost.logs.collector import Collector
@@ -30,6 +30,7 @@ def log(tmp_path: Path) -> MailLog:
 @contextmanager
 def collector(log: MailLog, into: str = "traces", **options: Any) -> Iterator[Collector]:
     """A collector of the log's files."""
+    options.setdefault("clock", lambda: 1 << 60)
     with closing(Collector(log.folder, log.folder.parent / into, **options)) as found:
         yield found
 
@@ -218,6 +219,51 @@ def test_old_days_are_deleted_and_stay_so(log: MailLog) -> None:
         log.say("ms1", "dovecot", "lmtp(john@example.test)<7><late>: msgid=<x>: saved mail to INBOX")
         kept.round()
     assert [path.name for path in sorted(folder.glob("2*.db*"))] == ["2026-11-26.db"]
+
+
+def test_a_clock_that_is_wrong_deletes_nothing(log: MailLog) -> None:
+    """A node may say any time."""
+    log.everything()
+    collect(log)
+    with (log.folder / "wrong.log").open("w") as file:
+        file.write("2999-01-01T00:00:00.000000+00:00 ms9.cluster.test cron[1]: x\n")
+    with collector(log, keep_days=2, clock=lambda: int(log.now.timestamp() * 1e6)) as reading:
+        reading.round()
+    assert len(list((log.folder.parent / "traces").glob("2*.db"))) == 2
+
+
+def test_a_file_that_cannot_be_read_is_passed_over(log: MailLog) -> None:
+    log.everything()
+    (log.folder / "broken.log.gz").write_bytes(b"no gzip")
+    packed = gzip.compress(b"".join(b"2026-11-25T23:00:00.000000+00:00 ms9 cron[%d]: x\n" % n for n in range(99_999)))
+    (log.folder / "cut.log.gz").write_bytes(packed[: len(packed) // 2])
+    (log.folder / "empty.log").write_bytes(b"")
+    with collector(log) as reading:
+        reading.round()
+        assert reading.round() == 0
+    log.refused("mx1", "later")
+    assert collect(log) == 1
+
+
+def test_a_disk_that_is_full_loses_nothing(log: MailLog) -> None:
+    """What was read and not written is written later, and nothing more is read before."""
+    log.everything()
+    full = [True]
+
+    def halt(step: str) -> None:
+        if full and step.startswith("day"):
+            raise StoreBusy("The disk is full.")
+
+    with collector(log, halt=halt) as reading:
+        for _ in range(3):
+            with pytest.raises(StoreBusy):
+                reading.round()
+        log.refused("mx1", "later")
+        with pytest.raises(StoreBusy):
+            reading.round()
+        full.clear()
+        assert reading.round() == 1
+    assert rows(log) == expected(log)
 
 
 def test_what_waits_for_its_other_half_is_given_up(log: MailLog) -> None:
