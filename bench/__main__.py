@@ -13,6 +13,7 @@ NAMES = {
     "import": "an import until every node has it, against building the same files by the daemons' own tools",
     "polling": "polling sessions on a storage node, against Dovecot's defaults and through a proxy",
     "moving": "live moves as clients see them, against doveadm backup, the recipe by hand, and a copy by IMAP",
+    "trace": "log lines to rows, and one recipient found among ten million lines, against grep",
     "lab": "the lab's start, up to the first mail that is read",
 }
 _MODULES = {"import": "import_"}

@@ -15,6 +15,7 @@ CHEAP = {
     "mail": r"messages/s, roost / bare: [\d.]+ \(goal at least 0.95: (met|missed)\)",
     "change": r"worst ratio, many / few: [\d.]+ \(goal at most 1.2: (met|missed)\)",
     "polling": r"imap, sessions per CPU second, direct / by proxy: [\d.]+ \(goal at least 1.5: (met|missed)\)",
+    "trace": r"time, trace / grep: [\d.]+",
 }
 IN_THE_LAB = {
     "import": r"time, import / raw build: [\d.]+",

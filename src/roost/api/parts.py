@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from fastapi import Request
@@ -12,8 +12,10 @@ from roost.control.authority import Authority
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
+from roost.control.traces import NoLogNode
 from roost.ports.clock import Clock
 from roost.ports.store import Backups, Store
+from roost.ports.traces import Traces
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Parts:
     followers: Followers
     wakeup: Wakeup
     mover: Mover
+    traces: Traces = field(default_factory=NoLogNode)
 
 
 def parts_of(request: Request) -> Parts:

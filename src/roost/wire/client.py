@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import quote
@@ -23,9 +24,11 @@ import httpx2
 from pydantic import BaseModel
 
 from roost.domain.errors import BadName, BadSetting
+from roost.domain.trace import Question
 from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.answers import error_of, read, translating
+from roost.wire.trace_messages import TimelineView, TraceView
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -244,6 +247,27 @@ class AdminClient:
         """Return the entries of the audit log after a revision, the oldest first."""
         return self._get("/v1/events", list[r.EventView], {"after": after, "limit": limit})
 
+    # What became of mail
+
+    def trace(self, question: Question) -> TraceView:
+        """Return what became of the messages that a question asks for; of recipients, the first counts."""
+        query = {
+            "recipient": next(iter(question.recipients), ""),
+            "sender": question.sender,
+            "message_id": question.message_id,
+            "queue_id": question.queue_id,
+            "limit": question.limit,
+            **_span(question.since, question.until),
+        }
+        return self._get("/v1/traces", TraceView, query)
+
+    def timeline(
+        self, address: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 100
+    ) -> TimelineView:
+        """Return what happened to a mailbox, in the order of time."""
+        query = {"limit": limit, **_span(since, until)}
+        return self._get(f"/v1/mailboxes/{_segment(address)}/timeline", TimelineView, query)
+
     def verify_events(self) -> list[str]:
         """Walk the whole audit log; returns a sentence for every broken link, nothing where it is intact."""
         return read(self._send("GET", "/v1/events/verify", seconds=_LONG_SECONDS), r.Written).did
@@ -366,3 +390,7 @@ def _segment(text: str) -> str:
     if text in ("", ".", ".."):
         raise BadName(f"{text!r} cannot be the name of anything.")
     return quote(text, safe="")
+
+
+def _span(since: datetime | None, until: datetime | None) -> dict[str, str]:
+    return {name: at.isoformat() for name, at in (("since", since), ("until", until)) if at is not None}

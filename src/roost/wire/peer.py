@@ -1,4 +1,4 @@
-"""What two storage nodes say to each other during a move: lines of JSON over TLS, then perhaps a raw stream.
+"""What two nodes say to each other: lines of JSON over TLS, then perhaps a raw stream. Made for moves.
 
 The target always asks, the source always answers. Both show a certificate of the cluster's CA: the asking side its
 identity, the answering side its service certificate under the node's name. Who asks is therefore known; what he may
@@ -133,6 +133,16 @@ def connect(address: str, name: str, *, authority: str, certificate: str, key: s
     except OSError as error:
         plain.close()
         raise NodeAway(f"{name} does not answer on port {port}: {error}.") from error
+
+
+def listen(address: str, port: int = PORT) -> socket.socket:
+    """Return a listening socket: on IPv6 it takes IPv4 as well, where the machine has it."""
+    try:
+        if ":" in address:
+            return socket.create_server((address, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+    except (OSError, ValueError):
+        return socket.create_server(("0.0.0.0", port), backlog=64)  # noqa: S104 - whoever asks shows a certificate
+    return socket.create_server((address, port), backlog=64)
 
 
 def accept(plain: socket.socket, *, authority: str, certificate: str, key: str) -> tuple[Line, str]:

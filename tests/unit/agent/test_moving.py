@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from node_papers import papers_for
 from twin_mailstore import TwinMailstore
 
 from roost.agent.moving import pull
@@ -85,32 +83,6 @@ class Pair:
         self.movers[name] = self.make(name)
 
 
-def _papers(folder: Path, authority: Authority, name: str, listen: str, port: int) -> Papers:
-    now = datetime.datetime.now(datetime.UTC)
-    folder.mkdir(exist_ok=True)
-    (folder / "ca.crt").write_text(authority.certificate_pem)
-    for kind in ("identity", "service"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-        pem = request.public_bytes(serialization.Encoding.PEM).decode()
-        signed = (
-            authority.sign_identity(pem, name, now)
-            if kind == "identity"
-            else authority.sign_service(pem, [name, "*.pop.example.test"], now)
-        )
-        (folder / f"{kind}.crt").write_text(signed)
-        (folder / f"{kind}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-    return Papers(
-        *(f"{folder}/{file}" for file in ("ca.crt", "identity.crt", "identity.key", "service.crt", "service.key")),
-        listen=listen,
-        port=port,
-    )
-
-
 @pytest.fixture
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     monkeypatch.setattr(pull.Pull.__init__, "__defaults__", (f"{tmp_path}/run",))
@@ -118,7 +90,9 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
         port = free.getsockname()[1]
     authority = Authority(*Authority.create("cluster.test", datetime.datetime.now(datetime.UTC)))
     addresses = {SOURCE: "127.0.0.1", TARGET: "127.0.0.2", OTHER: "127.0.0.3"}
-    papers = {name: _papers(tmp_path / name, authority, name, address, port) for name, address in addresses.items()}
+    papers = {
+        name: papers_for(tmp_path / name, authority, name, address, port) for name, address in addresses.items()
+    }
     stores = {name: TwinMailstore(name, tmp_path / name, addresses) for name in (SOURCE, TARGET)}
     controller = Controller()
     host = UserMachine()

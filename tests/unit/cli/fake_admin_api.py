@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
 import httpx2
 from pydantic import BaseModel
 
+from roost.domain.trace import Fate, Moment, Passage
 from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.client import AdminClient
+from roost.wire.trace_messages import TimelineView, TraceView
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 KEY = "k7d2.a-secret-of-the-key"
@@ -95,6 +97,35 @@ def move(identity: int = 17, **fields: object) -> m.MoveView:
         "passed_on": 1,
     }
     return m.MoveView.model_validate({"id": identity, **given, **fields})
+
+
+def passage(**fields: object) -> Passage:
+    found = Passage(
+        arrived=NOON - timedelta(seconds=0.5),
+        node="mx1.cluster.test",
+        queue_id="4jZw9g1KF1zJ9MW",
+        fate=Fate.DELIVERED,
+        recipient="john@example.test",
+        personal="john@john.pop.example.test",
+        sender="a@outside.test",
+        message_id="4711@outside.test",
+        home="ms1.cluster.test",
+        ended=NOON,
+        attempts=1,
+        action="stored",
+        folder="INBOX",
+    )
+    return replace(found, **fields)  # type: ignore[arg-type]
+
+
+TIMELINE = TimelineView(
+    moments=[
+        Moment(NOON, "login", "IMAP from 192.0.2.77 at ms1.cluster.test."),
+        Moment(
+            NOON + timedelta(seconds=1), "stored", "Mail from a@outside.test was delivered to ms1.cluster.test INBOX."
+        ),
+    ]
+)
 
 
 _EVIDENCE = {"deep": False, "extras": {}, "folders": {"INBOX": {"messages": 42}}}
@@ -220,6 +251,8 @@ def small_cluster() -> FakeApi:
     for verb in ("pause", "resume", "abort"):
         api.on("POST", f"/v1/moves/17/{verb}", written)
         api.on("POST", f"/v1/moves/{verb}", written)
+    api.on("GET", "/v1/traces", TraceView(passages=[passage()], more=False))
+    api.on("GET", "/v1/mailboxes/john%40example.test/timeline", TIMELINE)
     api.on("GET", "/v1/status", status)
     api.on("GET", "/v1/drift", drift)
     api.on("POST", "/v1/drift", drift)

@@ -72,6 +72,8 @@ COMMANDS = [
     (["key", "add", "job", "--valid-days", "9"], "POST", {"name": "job", "valid_days": 9}),
     (["key", "remove", "k7d2"], "DELETE", None),
     (["log"], "GET", None),
+    (["trace", "john@example.test", "--since", "2h"], "GET", None),
+    (["user", "timeline", "john@example.test"], "GET", None),
     (["log", "--verify"], "GET", None),
     (["restore", __file__, "--yes"], "POST", None),
 ]

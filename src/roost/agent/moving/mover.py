@@ -138,7 +138,7 @@ class Mover:
         """Begin to answer other nodes."""
         self._rooms = WaitingRooms()
         self._source = Source(store, self._host, self._rooms, self.nudge)
-        self._server = _listening(self._papers)
+        self._server = peer.listen(self._papers.listen, self._papers.port)
         threading.Thread(target=self._accept, name="other nodes", daemon=True).start()
 
     def _accept(self) -> None:
@@ -210,15 +210,3 @@ class Mover:
             key=papers.identity_key,
             port=papers.port,
         )
-
-
-def _listening(papers: Papers) -> socket.socket:
-    """Return the listening socket: IPv6 takes IPv4 as well where the machine has it."""
-    try:
-        if ":" in papers.listen:
-            return socket.create_server(
-                (papers.listen, papers.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64
-            )
-    except (OSError, ValueError):
-        return socket.create_server(("0.0.0.0", papers.port), backlog=64)  # noqa: S104 - whoever asks shows a certificate
-    return socket.create_server((papers.listen, papers.port), backlog=64)

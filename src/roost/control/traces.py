@@ -1,0 +1,81 @@
+"""What became of mail, as an administrator asks it: by a mailbox's address, and with what else happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from roost.domain.errors import Unavailable
+from roost.domain.move import Move, State
+from roost.domain.names import Address
+from roost.domain.trace import Found, Login, Moment, Question, timeline
+from roost.ports.store import Reader, Store
+from roost.ports.traces import Traces
+
+_MOVES_MOST = 1000
+
+
+class NoLogNode:
+    """Answers where no node collects the logs."""
+
+    def trace(self, question: Question) -> Found:
+        """Refuse."""
+        del question
+        raise _no_log_node()
+
+    def logins(self, users: Sequence[str], since: datetime | None, until: datetime | None, limit: int) -> list[Login]:
+        """Refuse."""
+        del users, since, until, limit
+        raise _no_log_node()
+
+
+def _no_log_node() -> Unavailable:
+    return Unavailable(
+        "No node collects the logs, so nothing is known of single messages.",
+        remedy="Give a node the role 'log': 'roost node add NAME --role log'.",
+    )
+
+
+def trace(store: Store, traces: Traces, question: Question) -> Found:
+    """Answer a question. The address of a mailbox stands for its personal address, too."""
+    with store.read() as view:
+        recipients = [other for address in question.recipients for other in _names(view, address)]
+    return traces.trace(replace(question, recipients=tuple(dict.fromkeys(recipients))))
+
+
+def user_timeline(
+    store: Store, traces: Traces, address: str, *, since: datetime | None, until: datetime | None, limit: int
+) -> list[Moment]:
+    """Return what happened to a mailbox: its mail, its logins, its moves. It may be one that there is no more."""
+    with store.read() as view:
+        names = _names(view, address)
+        moves = view.moves(address=names[0], limit=_MOVES_MOST)
+    found = traces.trace(Question(recipients=names, since=since, until=until, limit=limit))
+    logins = traces.logins(names, since, until, limit)
+    others = [
+        moment
+        for moment in _moments(moves)
+        if (since is None or moment.at >= since) and (until is None or moment.at <= until)
+    ]
+    return timeline(found.passages, logins, others, limit)
+
+
+def _names(view: Reader, address: str) -> tuple[str, ...]:
+    """Return an address, and the personal address of its mailbox where there is one."""
+    parsed = Address.parse(address)
+    mailbox = view.mailbox(parsed)
+    if mailbox is None:
+        return (str(parsed),)
+    domain = next(domain for domain in view.cluster().domains if domain.name == parsed.domain)
+    return str(parsed), mailbox.target(domain)
+
+
+def _moments(moves: Iterable[Move]) -> Iterable[Moment]:
+    for move in moves:
+        way = f"from {move.source} to {move.target}"
+        yield Moment(move.asked, "move asked", f"A move {way} was asked for by {move.actor} (move {move.id}).")
+        if move.state in {State.SETTLING, State.DONE}:
+            yield Moment(move.changed, f"move {move.state}", f"At home on {move.target} (move {move.id}).")
+        elif move.state is State.UNDONE:
+            yield Moment(move.changed, "move undone", f"Stays on {move.source} (move {move.id}). {move.reason}")
