@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from roost.domain.cluster import Node, Role
 from roost.domain.errors import Unavailable
 from roost.domain.move import Move, State
 from roost.domain.names import Address
@@ -28,6 +29,32 @@ class NoLogNode:
         """Refuse."""
         del users, since, until, limit
         raise _no_log_node()
+
+
+class OfLogNode:
+    """Answers of the cluster's log node, whichever that is when it is asked. ``reach`` opens the way to a node."""
+
+    def __init__(self, store: Store, reach: Callable[[Node], Traces]) -> None:
+        self._store = store
+        self._reach = reach
+        self._reached: dict[Node, Traces] = {}
+
+    def trace(self, question: Question) -> Found:
+        """Return the newest passages that a question asks for."""
+        return self._traces().trace(question)
+
+    def logins(self, users: Sequence[str], since: datetime | None, until: datetime | None, limit: int) -> list[Login]:
+        """Return the newest logins under any of these names, in the order of time."""
+        return self._traces().logins(users, since, until, limit)
+
+    def _traces(self) -> Traces:
+        with self._store.read() as view:
+            node = next((node for node in view.cluster().nodes if Role.LOG in node.roles), None)
+        if node is None:
+            raise _no_log_node()
+        if node not in self._reached:
+            self._reached = {node: self._reach(node)}
+        return self._reached[node]
 
 
 def _no_log_node() -> Unavailable:

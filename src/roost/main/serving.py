@@ -23,12 +23,18 @@ from roost.control.authority import Authority, key_to_pem
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
+from roost.control.traces import OfLogNode
+from roost.domain.cluster import Node, Role
 from roost.domain.errors import BadSetting
 from roost.host import notify
 from roost.host.clock import WallClock
 from roost.main.settings import ControllerSettings
+from roost.ports.store import Store
 from roost.store import open_backups, open_store
 from roost.wire.agent_messages import FEED_ROWS
+from roost.wire.peer import connect
+from roost.wire.traces import PORT as TRACE_PORT
+from roost.wire.traces import RemoteTraces
 
 _RENEW_EVERY = timedelta(days=1)
 _COLLECT_AFTER = (20_000, 20, 20)
@@ -59,7 +65,9 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
         followers = Followers(view.positions())
     backups = open_backups(settings.store, store, aside=state)
     mover = Mover(store, followers, clock, authority)
-    parts = Parts(store, backups, clock, authority, Feed(store, FEED_ROWS), followers, Wakeup(), mover)
+    parts = Parts(
+        store, backups, clock, authority, Feed(store, FEED_ROWS), followers, Wakeup(), mover, _traces(store, state)
+    )
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)
     config = uvicorn.Config(
@@ -76,10 +84,11 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
         timeout_graceful_shutdown=2,
         timeout_keep_alive=75,
     )
+    _write_identity(authority, store, state)
     config.load()
     assert config.ssl is not None  # noqa: S101 - the options above say so
     config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-    renewal = asyncio.create_task(_renew(config.ssl, authority, settings.names, state))
+    renewal = asyncio.create_task(_renew(config.ssl, authority, settings.names, store, state))
     try:
         await _Server(config).serve()
     finally:
@@ -96,21 +105,53 @@ def _authority(state: Path) -> Authority:
         ) from error
 
 
-def _server_certificate(authority: Authority, names: list[str], state: Path) -> tuple[Path, Path]:
-    """Make a fresh key and certificate for the API; the CA is at hand, so nothing need be kept."""
+def _new_key(path: Path) -> str:
+    """Write a fresh key and return a request for its certificate; the CA is at hand, so nothing need be kept."""
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-    pem = request.public_bytes(serialization.Encoding.PEM).decode()
+    path.touch(mode=0o600)
+    path.write_text(key_to_pem(key))
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _server_certificate(authority: Authority, names: list[str], state: Path) -> tuple[Path, Path]:
+    """Make key and certificate for the API."""
     certificate_path, key_path = state / "api.crt", state / "api.key"
-    key_path.touch(mode=0o600)
-    key_path.write_text(key_to_pem(key))
-    certificate_path.write_text(authority.sign_service(pem, names, WallClock().now()))
+    certificate_path.write_text(authority.sign_service(_new_key(key_path), names, WallClock().now()))
     return certificate_path, key_path
 
 
-async def _renew(context: ssl.SSLContext, authority: Authority, names: list[str], state: Path) -> None:
+def _write_identity(authority: Authority, store: Store, state: Path) -> None:
+    """Make key and certificate with which the controller asks the log node: it is a node like the others."""
+    with store.read() as view:
+        name = next((node.name for node in view.cluster().nodes if Role.CONTROL in node.roles), "")
+    if name:
+        request = _new_key(state / "node.key")
+        (state / "node.crt").write_text(authority.sign_identity(request, name, WallClock().now()))
+
+
+def _traces(store: Store, state: Path) -> OfLogNode:
+    """Return what asks the log node's agent."""
+
+    def reach(node: Node) -> RemoteTraces:
+        return RemoteTraces(
+            lambda: connect(
+                node.addresses[0],
+                node.name,
+                authority=str(state / "ca.crt"),
+                certificate=str(state / "node.crt"),
+                key=str(state / "node.key"),
+                port=TRACE_PORT,
+            )
+        )
+
+    return OfLogNode(store, reach)
+
+
+async def _renew(context: ssl.SSLContext, authority: Authority, names: list[str], store: Store, state: Path) -> None:
     """Renew the API's certificate every day: new connections get it, those that are open stay."""
     while True:
         await asyncio.sleep(_RENEW_EVERY.total_seconds())
         certificate, key = _server_certificate(authority, names, state)
         context.load_cert_chain(certificate, key)
+        _write_identity(authority, store, state)

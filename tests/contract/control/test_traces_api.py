@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from test_moves_api import ANNA, Api, one
 
+from roost.control.traces import OfLogNode
+from roost.domain.cluster import Node
 from roost.domain.errors import BadAddress, BadSetting, Unavailable
 from roost.domain.trace import Fate, Found, Login, Passage, Question
 from roost.store.store import SqlStore
@@ -84,3 +86,24 @@ def test_without_a_log_node(api: Api) -> None:
         api.admin.trace(Question())
     with pytest.raises(Unavailable, match="No node collects the logs"):
         api.admin.timeline(ANNA)
+
+
+def test_the_log_node_may_change(store: SqlStore, api: Api) -> None:
+    """Asked is the node that has the role now."""
+    reached: list[str] = []
+
+    def reach(node: Node) -> Answering:
+        reached.append(node.name)
+        return Answering()
+
+    traces = OfLogNode(store, reach)
+    with pytest.raises(Unavailable, match="No node collects the logs"):
+        traces.trace(Question())
+    for name in ("log1.example.net", "log2.example.net"):
+        with store.write("test") as tx:
+            tx.put_node(Node.parse(name, ["log"], ["192.0.2.41"]), "node added")
+        for _ in range(2):
+            assert traces.trace(Question()).passages == (PASSAGE,)
+        with store.write("test") as tx:
+            tx.remove_node(name)
+    assert reached == ["log1.example.net", "log2.example.net"]
