@@ -128,6 +128,14 @@ class AliasView(Resource):
     targets: list[str]
 
 
+class SenderView(Resource):
+    """What a domain or an address (``owner``) says of a sender: ``allow`` or ``deny``."""
+
+    owner: str
+    sender: str
+    verdict: str = Field(pattern="^(allow|deny)$")
+
+
 class NewNode(Resource):
     """A node to add. ``valid_minutes`` is how long its join token lives."""
 

@@ -1,6 +1,6 @@
 """The table ``senders`` as the filter reads it: a ``TableStore`` (``roost.ports.driver``) in the MX's own Redis.
 
-Database 1 of Redis has two keys: the hash ``senders``, a field for each row (its key, ``OWNER SENDER``) with ``allow``
+Database 1 of Redis has two keys: the hash ``senders``, a field for each row (key ``OWNER SENDER``) with ``allow``
 or ``deny``; and ``position``, the revision. A batch and its revision are one transaction (MULTI), so they are there
 together or not at all. The filter asks for each message (``templates/roost.lua.j2``), so nothing is reloaded.
 
