@@ -22,6 +22,7 @@ _UNIT = "rspamd.service"
 _START_SECONDS = 120.0
 """It first translates its patterns for this processor, once for each release: half a minute of one."""
 
+_CHECK_SECONDS = 300.0
 _PING = "GET /ping HTTP/1.0\r\n\r\n"
 
 
@@ -55,7 +56,7 @@ class Rspamd:
 
     def check(self, host: Host) -> None:
         """Ask ``rspamadm configtest``, which also runs the rules written in Lua."""
-        ran = host.run(["rspamadm", "configtest", "-c", self._layout.conf], check=False)
+        ran = host.run(["rspamadm", "configtest", "-c", self._layout.conf], check=False, seconds=_CHECK_SECONDS)
         words = (ran.err + ran.out).strip()
         if ran.code != 0 or "syntax OK" not in ran.out or "error" in words.lower():
             raise DaemonFailed(f"rspamadm configtest: {words[-1500:]}")
