@@ -101,19 +101,20 @@ def test_what_fails_dmarc_goes_as_the_policy_says(net: Net) -> None:
     assert b"X-Spam: Yes" not in net.home.mails[2].content
 
 
-def attached(name: str) -> bytes:
+def attached(name: str, content: str = "text") -> bytes:
     return (
         "From: A <a@outside.test>\r\nTo: <john@example.test>\r\nSubject: Hello\r\nMIME-Version: 1.0\r\n"
         "Date: Thu, 26 Nov 2026 12:00:00 +0000\r\nMessage-ID: <x2@outside.test>\r\n"
         'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n'
         f'--b\r\nContent-Type: application/octet-stream; name="{name}"\r\n'
-        f'Content-Disposition: attachment; filename="{name}"\r\n\r\nMZ\r\n--b--\r\n'
+        f'Content-Disposition: attachment; filename="{name}"\r\n\r\n{content}\r\n--b--\r\n'
     ).encode()
 
 
 def test_forbidden_attachments_are_refused(net: Net) -> None:
     assert "type" in refusal(net, attached("setup.EXE"))[1]
     net.mx.send("john@example.test", content=attached("letter.pdf"))
+    assert "type" in refusal(net, attached("letter.pdf", "MZ"))[1], "it is a program by its content"
 
     net.set_policy(forbidden_attachments=("pdf",))
     assert "type" in refusal(net, attached("letter.pdf"))[1]

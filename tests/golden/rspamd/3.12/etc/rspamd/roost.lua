@@ -69,7 +69,7 @@ local function looked_up(task, who, whom, answers)
   end
   if #denying > 0 and #denying == #whom then
     task:insert_result("ROOST_DENIED", 1.0)
-    task:set_pre_result("reject", "5.7.1 The recipient does not want mail from this sender", "roost")
+    task:set_pre_result("reject", "The recipient does not want mail from this sender", "roost")
     return
   end
   if #denying > 0 then
@@ -145,7 +145,7 @@ rspamd_config:register_symbol({
     local from, to = task:get_from("smtp"), task:get_recipients("smtp")
     if from and from[1] and from[1].addr == "" and to and #to > 1 then
       task:insert_result("ROOST_BACKSCATTER", 1.0)
-      task:set_pre_result("reject", "5.7.1 A bounce has one recipient", "roost")
+      task:set_pre_result("reject", "A bounce has one recipient", "roost")
     end
   end,
 })

@@ -69,7 +69,7 @@ local function looked_up(task, who, whom, answers)
   end
   if #denying > 0 and #denying == #whom then
     task:insert_result("ROOST_DENIED", 1.0)
-    task:set_pre_result("reject", "5.7.1 The recipient does not want mail from this sender", "roost")
+    task:set_pre_result("reject", "The recipient does not want mail from this sender", "roost")
     return
   end
   if #denying > 0 then
