@@ -28,6 +28,8 @@ from roost.drivers.dovecot import Dovecot
 from roost.drivers.hosts import Hosts
 from roost.drivers.nftables import Nftables
 from roost.drivers.postfix import Postfix
+from roost.drivers.redis import Redis
+from roost.drivers.rspamd import Rspamd
 from roost.drivers.unbound import Unbound
 from roost.ports.driver import Driver
 from roost.ports.host import Facts
@@ -49,6 +51,10 @@ def _silent(address: str, port: int) -> str:
     return ""
 
 
+def _nobody(address: str, port: int) -> bool:
+    return False
+
+
 def _gone(*_: object) -> None:
     pass
 
@@ -59,6 +65,8 @@ _ALL: tuple[Driver, ...] = (
     Hosts(),
     Nftables(),
     Postfix(_silent, _gone),
+    Redis(),
+    Rspamd(_nobody),
     Unbound(),
 )
 DRIVERS = {driver.name: driver for driver in _ALL}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
-from roost.agent.moving.mover import Papers
+from roost.agent.papers import Papers, listening
 from roost.domain.errors import Forbidden, RoostError
 from roost.ports.traces import Traces
 from roost.wire import peer
@@ -65,7 +65,7 @@ class LogNode:
 
     def start(self) -> None:
         """Begin; returns at once. Raises ``OSError`` where the port is taken."""
-        self._server = peer.listen(self._papers.listen, self._papers.port)
+        self._server = listening(self._papers)
         self._reader.start()
         threading.Thread(target=self._accept, args=(self._server,), name="questions", daemon=True).start()
 

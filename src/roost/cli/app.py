@@ -32,6 +32,7 @@ _NOUNS = {
     "user": "Mailboxes: one for each user, at home on one storage node.",
     "move": "Mailboxes on their way to another home; 'roost user move' begins one.",
     "alias": "Addresses that lead to one or more others.",
+    "sender": "Senders that domains and users allow or deny.",
     "node": "The machines of the cluster and what they do.",
     "policy": "Settings of the whole cluster.",
     "key": "Keys with which people and programs use the API.",

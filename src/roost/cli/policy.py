@@ -49,6 +49,18 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       moves_per_pair      most moves under way from one node to another
       move_bandwidth      bytes a second for each move; 0 for no limit
       move_hours          hours, UTC, in which moves begin: 22-6; '' for any
+      filter              whether mail from outside is judged: on or off
+      filter_down         mail while the filter does not answer: defer or accept
+      spam_score          points from which mail is marked and goes to Junk
+      reject_score        points from which mail is refused
+      greylist_score      points from which a sender is asked to come again; 0 for never
+      dmarc               mail that fails DMARC: honour, quarantine or off
+      forbidden_attachments  endings of files that are refused, with commas
+      client_rate         most messages an hour from an IP address; 0 for no limit
+      sender_rate         most messages an hour from a sender; 0 for no limit
+      backscatter         mail from <> to several recipients: refuse or accept
+      dns_lists           zones of DNS lists of bad clients, with commas
+      clamav              whether each MX asks its own clamd: on or off
 
     For example:
       roost policy set ttl 30

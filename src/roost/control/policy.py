@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 
 from roost.control.move_limits import hours
 from roost.control.writing import Done, writing
 from roost.domain.cluster import Policy
 from roost.domain.errors import BadSetting
+from roost.domain.names import host_name
 from roost.ports.store import Store
 
-_LISTS = ("forwarders", "notify_secondaries")
+_ENDING = re.compile(r"[a-z0-9]{1,16}")
 
 
 def change(store: Store, actor: str, wanted: Mapping[str, object], *, dry_run: bool = False) -> Done:
@@ -25,10 +27,11 @@ def change(store: Store, actor: str, wanted: Mapping[str, object], *, dry_run: b
             )
     if "move_hours" in wanted:
         hours(str(wanted["move_hours"]))
-    checked = {name: _addresses(name, value) if name in _LISTS else value for name, value in wanted.items()}
+    checked = {name: _list(name, value) if name in _LISTS else value for name, value in wanted.items()}
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
         new = replace(cluster.policy, **checked)  # type: ignore[arg-type]
+        _require_order(new)
         if new != cluster.policy:
             old = asdict(cluster.policy)
             said = [f"{name} {old[name]} -> {value}" for name, value in asdict(new).items() if value != old[name]]
@@ -36,10 +39,55 @@ def change(store: Store, actor: str, wanted: Mapping[str, object], *, dry_run: b
     return done
 
 
-def _addresses(name: str, value: object) -> tuple[str, ...]:
+def _require_order(policy: Policy) -> None:
+    """Raise ``BadSetting`` unless mail is marked before it is refused, and asked to come again before either."""
+    if policy.spam_score >= policy.reject_score:
+        raise BadSetting(
+            f"spam_score ({policy.spam_score}) must be below reject_score ({policy.reject_score}).",
+            field="spam_score",
+            remedy="Set the other of the two first.",
+        )
+    if policy.greylist_score >= policy.spam_score:
+        raise BadSetting(
+            f"greylist_score ({policy.greylist_score}) must be below spam_score ({policy.spam_score}).",
+            field="greylist_score",
+            remedy="Give a smaller number, or 0 to ask nobody to come again.",
+        )
+
+
+def _list(name: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
-        raise BadSetting(f"{name} is a list of IP addresses.", field=name)
+        raise BadSetting(f"{name} is a list.", field=name)
+    return _LISTS[name](name, value)
+
+
+def _addresses(name: str, value: Sequence[str]) -> tuple[str, ...]:
     try:
         return tuple(str(ipaddress.ip_address(item)) for item in value)
     except ValueError as error:
         raise BadSetting(f"{name}: {error}.", field=name, remedy="Give IP addresses.") from error
+
+
+def _endings(name: str, value: Sequence[str]) -> tuple[str, ...]:
+    endings = {item.strip().lower().removeprefix(".") for item in value}
+    for ending in endings:
+        if not _ENDING.fullmatch(ending):
+            raise BadSetting(
+                f"{name}: {ending!r} is not the ending of a file name.",
+                field=name,
+                remedy="Give endings of letters and digits, such as exe,scr.",
+            )
+    return tuple(sorted(endings))
+
+
+def _zones(name: str, value: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(host_name(item, field=name) for item in value))
+
+
+_LISTS: dict[str, Callable[[str, Sequence[str]], tuple[str, ...]]] = {
+    "forwarders": _addresses,
+    "notify_secondaries": _addresses,
+    "forbidden_attachments": _endings,
+    "dns_lists": _zones,
+}
+"""How the items of each list are read."""

@@ -29,6 +29,13 @@ FORMATS = ("mdbox", "sdbox", "maildir")
 """Formats in which Dovecot may keep a mailbox; the first is the default (docs/explanation/moves.md says why)."""
 
 
+FORBIDDEN_ATTACHMENTS = (
+    *("bat", "chm", "cmd", "com", "cpl", "exe", "hta", "iso", "jar", "js", "jse", "lnk", "msi", "pif", "ps1"),
+    *("reg", "scr", "vbe", "vbs", "vhd", "wsf"),
+)
+"""Endings of names of files that a computer may run when they are opened: what the policy forbids at first."""
+
+
 class Suspended(StrEnum):
     """What happens to mail for a suspended mailbox, whose login is always refused."""
 
@@ -186,6 +193,42 @@ class Policy:
 
     move_hours: str = ""
     """Hours of the day, UTC, in which moves begin: ``22-6``; '' means at any time."""
+
+    filter: str = "on"
+    """Whether mail from outside is judged: ``on`` or ``off``."""
+
+    filter_down: str = "defer"
+    """What happens to mail while the filter does not answer: ``defer`` (4xx, mail waits) or ``accept`` (unjudged)."""
+
+    spam_score: int = 6
+    """From so many points on, mail is marked and goes to Junk."""
+
+    reject_score: int = 15
+    """From so many points on, mail is refused."""
+
+    greylist_score: int = 0
+    """From so many points on, an unknown sender is asked to come again; 0 means never."""
+
+    dmarc: str = "honour"
+    """Mail that fails DMARC: ``honour`` what its domain asks for, ``quarantine`` it whatever that is, or ``off``."""
+
+    forbidden_attachments: tuple[str, ...] = FORBIDDEN_ATTACHMENTS
+    """Endings of file names, also inside archives, with which mail is refused."""
+
+    client_rate: int = 0
+    """Most messages an hour from one IP address; 0 means no limit."""
+
+    sender_rate: int = 0
+    """Most messages an hour from one sender's address; 0 means no limit."""
+
+    backscatter: str = "refuse"
+    """Bounces that are none, from ``<>`` to several recipients: ``refuse`` or ``accept``."""
+
+    dns_lists: tuple[str, ...] = ()
+    """Zones of DNS lists of bad clients that the filter asks."""
+
+    clamav: str = "off"
+    """Whether an administrator's own clamd on each MX is asked: ``on`` or ``off``."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Two kinds of state (ARCHITECTURE.md tells why):
 
 * **settings**, small, one document for each node: ``settings_for``;
-* **rows** of three **tables**, large, fed change by change: ``rows_of_mailbox``, ``rows_of_alias``,
+* **rows** of some **tables**, large, fed change by change: ``rows_of_mailbox``, ``rows_of_alias``,
   ``rows_of_node``. A row has a table, a scope ('' for all nodes that follow the table, else one node's name), a
   key that is unique in table and scope, and a value of plain JSON.
 
@@ -22,6 +22,7 @@ accounts     storage,        address                      ``number``, ``hostname
                                                           mailbox's home, where this node is not; else '')
 moves        storage,        number of the move           see ``roost.domain.move.Order``
              scope = node
+senders      mx, backup-mx   owner, a blank, sender       ``verdict`` (``allow`` or ``deny``)
 ===========  ==============  ===========================  ====================================================
 
 No password hash is ever in a row of ``recipients`` or ``names``, and rows of ``accounts`` have the home's scope;
@@ -54,6 +55,7 @@ class Table(StrEnum):
     NAMES = "names"
     ACCOUNTS = "accounts"
     MOVES = "moves"
+    SENDERS = "senders"
 
 
 FOLLOWERS: dict[Table, frozenset[Role]] = {
@@ -61,6 +63,7 @@ FOLLOWERS: dict[Table, frozenset[Role]] = {
     Table.NAMES: frozenset({Role.DNS}),
     Table.ACCOUNTS: frozenset({Role.STORAGE}),
     Table.MOVES: frozenset({Role.STORAGE}),
+    Table.SENDERS: frozenset({Role.MX, Role.BACKUP_MX}),
 }
 """Which roles make a node follow a table."""
 

@@ -15,6 +15,8 @@ _VERSION_COMMANDS = {
     "dovecot": ["dovecot", "--version"],
     "bind": ["named", "-V"],
     "unbound": ["unbound", "-V"],
+    "redis": ["redis-server", "--version"],
+    "rspamd": ["rspamd", "--version"],
 }
 _NUMBER = re.compile(r"\d+\.\d+(?:\.\d+)?")
 

@@ -24,3 +24,12 @@ def greeting(host: str, port: int, seconds: float = 2.0) -> str:
 def answers(host: str, port: int) -> bool:
     """Say whether a server greets."""
     return bool(greeting(host, port))
+
+
+def listens(host: str, port: int, seconds: float = 2.0) -> bool:
+    """Say whether somebody takes connections there, of a server that says nothing before it is asked."""
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True

@@ -39,6 +39,11 @@ $TTL 60
 @ NS client.outside.test.
 client.outside A {client}
 outside MX 10 client.outside.test.
+; Domains whose names others write on their mail: nobody may send for them.
+strict TXT "v=spf1 -all"
+_dmarc.strict TXT "v=DMARC1; p=reject"
+careful TXT "v=spf1 -all"
+_dmarc.careful TXT "v=DMARC1; p=quarantine"
 """
 
 

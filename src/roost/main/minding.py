@@ -7,17 +7,23 @@ import signal
 
 from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
 from roost.agent.disk import Disk
+from roost.agent.learning.carrier import Carrier
+from roost.agent.learning.spool import Spool
+from roost.agent.learning.teacher import Teacher
 from roost.agent.loop import Agent
 from roost.agent.moving.mover import Mover
 from roost.agent.node import Node
+from roost.agent.papers import Papers
 from roost.domain.errors import RoostError
+from roost.drivers.rspamd.learning import learn
 from roost.host import facts
 from roost.host.clock import WallClock
 from roost.host.machine import Machine
 from roost.host.systemd import Systemd
 from roost.main.drivers import drivers
 from roost.main.settings import AgentSettings
-from roost.ports.host import TLS_CA
+from roost.ports.host import LESSONS, TLS_CA
+from roost.wire import lessons
 from roost.wire.controller import ControllerClient
 
 _COLLECT_AFTER = (20_000, 20, 20)
@@ -38,11 +44,17 @@ def mind(settings: AgentSettings) -> None:
     node = Node(drivers(clock), host, Systemd(host), Disk(host), lambda: facts.gather(host))
     mover = Mover(host, node.mailstore, connect)
     node.taken = mover.nudge
+    papers = Papers(port=lessons.PORT)
+    carrier = Carrier(Spool(LESSONS), lambda: node.settings, papers)
+    teacher = Teacher(lambda path, spam: learn(host, path, spam=spam), lambda: node.settings, papers)
     agent = Agent(node, host, clock, connect)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    mover.start()
+    parts = (mover, carrier, teacher)
+    for part in parts:
+        part.start()
     try:
         agent.run()
     finally:
-        mover.stop()
+        for part in parts:
+            part.stop()

@@ -122,3 +122,16 @@ TLS_KEY = "/etc/roost/tls/service.key"
 
 TLS_CA = "/etc/roost/tls/ca.crt"
 """The cluster's CA certificate, PEM."""
+
+FILTER_MEMORY = "/run/redis/redis-server.sock"
+"""The socket of the MX's own Redis, which two drivers share: one runs it, the filter's uses it."""
+
+FILTER_DOOR = "127.0.0.1:11332"
+"""Where the MX's own filter takes questions of Postfix: address and port, shared by two drivers as well."""
+
+LESSONS = "/var/spool/roost/learn"
+"""Folder on a home of what users have moved into Junk or out of it: Dovecot's program puts it into ``new``, the agent
+fetches it there; ``counts`` holds how much each user gave in an hour."""
+
+MARK = "X-Spam"
+"""The header by which the filter marks a message (``X-Spam: Yes``) and the homes know it."""

@@ -22,6 +22,7 @@ from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy
 from roost.domain.desired import Table, Value
 from roost.domain.move import Move, State
 from roost.domain.names import Address
+from roost.domain.senders import SenderEntry
 
 SETTINGS = "settings"
 """The feed without rows that says when the cluster's settings changed; a node's position in its settings, too."""
@@ -168,6 +169,11 @@ class Reader(Protocol):
     def aliases_to(self, target: Address) -> list[Address]:
         """Return up to ten aliases that lead to the address, with or without a subaddress."""
 
+    def sender(self, owner: str, sender: str) -> SenderEntry | None: ...
+    def senders(self, *, owner: str = "", domain: str = "", after: str = "", limit: int = 100) -> list[SenderEntry]:
+        """Return entries sorted by owner and sender, those after ``OWNER SENDER``; '' for a filter means any."""
+
+    def count_senders(self, owner: str) -> int: ...
     def page(self, table: Table, scope: str, after: int, limit: int) -> Page: ...
     def head(self, table: str, scope: str) -> int:
         """Return the revision of the last change of a table and scope; ``settings`` is a table here."""
@@ -218,6 +224,10 @@ class Writer(Reader, Protocol):
 
     def put_alias(self, alias: Alias, verb: str) -> int: ...
     def remove_alias(self, address: Address) -> int: ...
+    def put_sender(self, entry: SenderEntry, verb: str) -> int:
+        """Add or change an entry; those of an owner go with the mailbox, alias or domain that it is."""
+
+    def remove_sender(self, owner: str, sender: str) -> int: ...
 
 
 class Store(Protocol):

@@ -18,6 +18,7 @@ from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
 from roost.domain.desired import BUCKETS, Table, Value
 from roost.domain.move import Move, State
 from roost.domain.names import Address
+from roost.domain.senders import SenderEntry
 from roost.ports.store import SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
 from roost.store import audit, records, schema
 from roost.store.rows import feed_id
@@ -185,6 +186,29 @@ class SqlReader:
         statement = select(lead.c.alias).where(lead.c.target == records.without_subaddress(target))
         found = self._connection.execute(statement.order_by(lead.c.alias).limit(10)).scalars()
         return list(map(records.address_of, found))
+
+    def sender(self, owner: str, sender: str) -> SenderEntry | None:
+        """Return what an owner says of a sender."""
+        table = schema.sender
+        row = self._one(select(table).where(table.c.owner == owner, table.c.sender == sender))
+        return None if row is None else records.sender_of(row)
+
+    def senders(self, *, owner: str = "", domain: str = "", after: str = "", limit: int = 100) -> list[SenderEntry]:
+        """Return entries sorted by owner and sender, those after ``OWNER SENDER``."""
+        table = schema.sender
+        of, _, whom = after.partition(" ")
+        statement = select(table).where((table.c.owner > of) | ((table.c.owner == of) & (table.c.sender > whom)))
+        if owner:
+            statement = statement.where(table.c.owner == owner)
+        if domain:
+            statement = statement.where(table.c.domain == domain)
+        statement = statement.order_by(table.c.owner, table.c.sender).limit(limit)
+        return list(map(records.sender_of, self._all(statement)))
+
+    def count_senders(self, owner: str) -> int:
+        """Return how many entries an owner has."""
+        statement = select(func.count()).where(schema.sender.c.owner == owner)
+        return int(self._connection.execute(statement).scalar_one())
 
     def page(self, table: Table, scope: str, after: int, limit: int) -> Page:
         """Return the rows after a revision, in order of revision.

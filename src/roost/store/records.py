@@ -11,6 +11,7 @@ from typing import Any
 from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy, Role, Suspended
 from roost.domain.move import Move, State
 from roost.domain.names import Address
+from roost.domain.senders import SenderEntry, Verdict
 from roost.ports.store import JoinToken, Key, Position, Report
 
 Columns = Mapping[Any, Any]
@@ -138,6 +139,11 @@ def alias_columns(alias: Alias) -> dict[str, Any]:
 def alias_of(row: Columns) -> Alias:
     """Return an alias from its columns."""
     return Alias(address_of(row["address"]), tuple(address_of(t) for t in json.loads(row["targets"])))
+
+
+def sender_of(row: Columns) -> SenderEntry:
+    """Return an entry about a sender from its columns."""
+    return SenderEntry(row["owner"], row["sender"], Verdict(row["verdict"]))
 
 
 def without_subaddress(address: Address) -> str:

@@ -13,6 +13,7 @@ move           one row for each move that was ever asked for; a mailbox has at m
                the index ``uq_move_open`` sees to
 alias          one row each; ``targets`` is JSON
 alias_target   which aliases lead to an address, its subaddress taken off: to ask backwards
+sender         whom a domain or an address (``owner``) allows and denies; ``domain`` is the owner's
 feed           one row for each (table, scope): a small id, and the revision of its last change
 feed_row       the rows that nodes should have, or had: ``value`` NULL is a tombstone
 position       how far each node is with each table
@@ -42,7 +43,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The alembic revision that this code needs; a test compares it with the migrations' head."""
 
 METADATA = MetaData(
@@ -175,6 +176,16 @@ alias_target = Table(
     Column("target", TEXT, primary_key=True),
     Column("alias", TEXT, ForeignKey("alias.address", ondelete="CASCADE"), primary_key=True),
     Index("ix_alias_target_alias", "alias"),
+)
+
+sender = Table(
+    "sender",
+    METADATA,
+    Column("owner", TEXT, primary_key=True),
+    Column("sender", TEXT, primary_key=True),
+    Column("domain", TEXT, ForeignKey("domain.name"), nullable=False),
+    Column("verdict", TEXT, nullable=False),
+    Index("ix_sender_domain_owner_sender", "domain", "owner", "sender"),
 )
 
 feed = Table(

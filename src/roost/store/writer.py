@@ -23,6 +23,7 @@ from roost.domain.desired import rows_of_alias, rows_of_node
 from roost.domain.errors import AlreadyExists, NotFound, StillInUse
 from roost.domain.move import OPEN, Move
 from roost.domain.names import Address
+from roost.domain.senders import SenderEntry, row_of
 from roost.ports.store import Step
 from roost.store import records, schema
 from roost.store.audit import Log
@@ -200,8 +201,8 @@ class SqlWriter(SqlReader):
             if self.aliases(domain=name, limit=1):
                 raise StillInUse(f"{name} has aliases.", field="domain")
             revision = self._take()
+            touched = self._forget_senders(revision, name) | {self._book.settings(revision)}
             self._connection.execute(table.delete().where(table.c.name == name))
-            touched = {self._book.settings(revision)}
             self._log.append([(revision, "domain removed", name, {}, touched)])
         return revision
 
@@ -249,6 +250,7 @@ class SqlWriter(SqlReader):
                 raise _moving(move)
             revision, domain = self._take(), self._domain(address.domain)
             touched = self._book.change(revision, rows_of(old, domain, self._policy(), None), ())
+            touched |= self._forget_senders(revision, str(address))
             table = schema.mailbox
             self._connection.execute(table.delete().where(table.c.number == old.number))
             self._count(Placed(Counter({address.domain: -1}), Counter({old.home: -1})))
@@ -315,9 +317,40 @@ class SqlWriter(SqlReader):
                 raise NotFound(f"There is no alias {address}.", field="address")
             revision, table = self._take(), schema.alias
             touched = self._book.change(revision, rows_of_alias(old), ())
+            touched |= self._forget_senders(revision, str(address))
             self._connection.execute(table.delete().where(table.c.address == str(address)))
             self._log.append([(revision, "alias removed", str(address), {}, touched)])
         return revision
+
+    def put_sender(self, entry: SenderEntry, verb: str) -> int:
+        """Add or change an entry about a sender."""
+        with self._step():
+            self._domain(entry.domain)
+            old, revision = self.sender(entry.owner, entry.sender), self._take()
+            columns = {**vars(entry), "verdict": str(entry.verdict), "domain": entry.domain}
+            self._connection.execute(upsert(self._connection, schema.sender), columns)
+            touched = self._book.change(revision, () if old is None else (row_of(old),), (row_of(entry),))
+            self._log.append([(revision, verb, entry.owner, {"sender": entry.sender}, touched)])
+        return revision
+
+    def remove_sender(self, owner: str, sender: str) -> int:
+        """Remove an entry about a sender."""
+        with self._step():
+            old, table = self.sender(owner, sender), schema.sender
+            if old is None:
+                raise NotFound(f"{owner} has no entry about {sender}.", field="sender")
+            revision = self._take()
+            touched = self._book.change(revision, (row_of(old),), ())
+            self._connection.execute(table.delete().where(table.c.owner == owner, table.c.sender == sender))
+            self._log.append([(revision, "sender removed", owner, {"sender": sender}, touched)])
+        return revision
+
+    def _forget_senders(self, revision: int, owner: str) -> set[tuple[str, str]]:
+        """Remove all entries of an owner that goes; returns what that touches."""
+        table = schema.sender
+        gone = list(map(records.sender_of, self._all(select(table).where(table.c.owner == owner))))
+        self._connection.execute(table.delete().where(table.c.owner == owner))
+        return self._book.change(revision, map(row_of, gone), ())
 
     def _policy(self) -> Policy:
         text = self._connection.execute(select(schema.cluster.c.policy)).scalar()

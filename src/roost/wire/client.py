@@ -204,6 +204,19 @@ class AdminClient:
     def remove_alias(self, address: str, *, dry_run: bool = False) -> r.Written:
         return self._write("DELETE", f"/v1/aliases/{_segment(address)}", dry_run=dry_run)
 
+    # Senders
+
+    def senders(self, *, owner: str = "", domain: str = "", after: str = "", limit: int = 1000) -> list[r.SenderView]:
+        """Return one page, sorted by owner and sender, of the entries after ``OWNER SENDER``."""
+        query = {"owner": owner, "domain": domain, "after": after, "limit": limit}
+        return self._get("/v1/senders", list[r.SenderView], query)
+
+    def put_sender(self, entry: r.SenderView, *, dry_run: bool = False) -> r.Written:
+        return self._write("POST", "/v1/senders", entry, dry_run=dry_run)
+
+    def remove_sender(self, owner: str, sender: str, *, dry_run: bool = False) -> r.Written:
+        return self._write("DELETE", f"/v1/senders/{_segment(owner)}/{_segment(sender)}", dry_run=dry_run)
+
     # Nodes
 
     def nodes(self) -> list[r.NodeView]:

@@ -135,16 +135,6 @@ def connect(address: str, name: str, *, authority: str, certificate: str, key: s
         raise NodeAway(f"{name} does not answer on port {port}: {error}.") from error
 
 
-def listen(address: str, port: int = PORT) -> socket.socket:
-    """Return a listening socket: on IPv6 it takes IPv4 as well, where the machine has it."""
-    try:
-        if ":" in address:
-            return socket.create_server((address, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
-    except (OSError, ValueError):
-        return socket.create_server(("0.0.0.0", port), backlog=64)  # noqa: S104 - whoever asks shows a certificate
-    return socket.create_server((address, port), backlog=64)
-
-
 def accept(plain: socket.socket, *, authority: str, certificate: str, key: str) -> tuple[Line, str]:
     """Take a connection and return it with the name of the node that asks.
 

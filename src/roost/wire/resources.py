@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from roost.domain.cluster import Suspended
+from roost.domain.cluster import FORBIDDEN_ATTACHMENTS, Suspended
 
 
 class Resource(BaseModel):
@@ -126,6 +126,14 @@ class AliasView(Resource):
 
     address: str
     targets: list[str]
+
+
+class SenderView(Resource):
+    """What a domain or an address (``owner``) says of a sender: ``allow`` or ``deny``."""
+
+    owner: str
+    sender: str
+    verdict: str = Field(pattern="^(allow|deny)$")
 
 
 class NewNode(Resource):
@@ -280,6 +288,18 @@ class PolicyView(Resource):
     moves_per_pair: int = Field(default=4, ge=0, le=10_000)
     move_bandwidth: int = Field(default=0, ge=0)
     move_hours: str = Field(default="", pattern="^(|[0-9]{1,2}-[0-9]{1,2})$")
+    filter: str = Field(default="on", pattern="^(on|off)$")
+    filter_down: str = Field(default="defer", pattern="^(defer|accept)$")
+    spam_score: int = Field(default=6, ge=1, le=1000)
+    reject_score: int = Field(default=15, ge=1, le=1000)
+    greylist_score: int = Field(default=0, ge=0, le=1000)
+    dmarc: str = Field(default="honour", pattern="^(honour|quarantine|off)$")
+    forbidden_attachments: list[str] = Field(default=list(FORBIDDEN_ATTACHMENTS), max_length=200)
+    client_rate: int = Field(default=0, ge=0, le=10_000_000)
+    sender_rate: int = Field(default=0, ge=0, le=10_000_000)
+    backscatter: str = Field(default="refuse", pattern="^(refuse|accept)$")
+    dns_lists: list[str] = Field(default=[], max_length=20)
+    clamav: str = Field(default="off", pattern="^(on|off)$")
 
 
 class Restored(Resource):

@@ -11,7 +11,7 @@ from roost.domain.trace import Found, Login, Question
 from roost.wire.peer import Line
 from roost.wire.trace_messages import TraceReply, TraceRequest
 
-PORT = 8445
+PORT = 8446
 """Where the log node's agent answers."""
 
 _ANSWER_SECONDS = 30.0

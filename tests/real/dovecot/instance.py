@@ -151,6 +151,7 @@ class Instance(Driven):
             config=f"{folder}/etc",
             accounts=f"{folder}/accounts",
             mail=f"{folder}/mail",
+            lessons=f"{folder}/lessons",
             run=f"{folder}/run",
             state=f"{folder}/state",
             units=f"{folder}/units",

@@ -47,7 +47,8 @@ else:
 """
 _LISTEN = """
 import socket, time
-held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in (24, 993, 8444)]
+ports = (24, 993, 8444, 8445)
+held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in ports]
 print("ready", flush=True)
 time.sleep(600)
 """

@@ -20,7 +20,7 @@ from roost.domain.desired import NodeSettings, Value, settings_for
 from roost.drivers.postfix import Layout, Postfix
 from roost.host.line import hold
 from roost.host.probe import greeting
-from roost.ports.host import Facts
+from roost.ports.host import FILTER_DOOR, Facts
 
 from ..common import services as common
 from ..common.authority import TestCa
@@ -80,11 +80,13 @@ class Instance(Driven):
     complaint = r": (fatal|panic|error|warning): "
     driver: Postfix
 
-    def __init__(self, root: str, folder: Path, nodes: Sequence[Node], name: str, ca: TestCa) -> None:
+    def __init__(
+        self, root: str, folder: Path, nodes: Sequence[Node], name: str, ca: TestCa, judge: str = FILTER_DOOR
+    ) -> None:
         self.ca, self.folder, self.name = ca, folder, name
         self.host = Rooted(root)
         self.cluster = Cluster(
-            "cluster.test", 1, tuple(nodes), tuple(mail_domain(name) for name in DOMAINS), Policy()
+            "cluster.test", 1, tuple(nodes), tuple(mail_domain(name) for name in DOMAINS), Policy(filter="off")
         )
         self.address = next(node for node in nodes if node.name == name).addresses[0]
         self.layout = Layout(
@@ -100,6 +102,7 @@ class Instance(Driven):
             probe=self.address,
             smtp=SMTP,
             lmtp=LMTP,
+            filter=judge,
         )
         self.services = PrivateServices(self.host, folder)
         self.logs = (folder / "log",)

@@ -6,7 +6,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -146,7 +146,11 @@ class _Conversation(socketserver.BaseRequestHandler):
                     self._say("250 2.1.5 OK")
             elif verb == "DATA":
                 self._say("354 OK")
-                content = b"".join(line.removeprefix(b".") for line in iter(self.stream.readline, b".\r\n"))
+                content = b""
+                while (line := self.stream.readline()) != b".\r\n":
+                    if not line:
+                        return  # cut off in the middle
+                    content += line.removeprefix(b".")
                 self.home.mails.append(Mail(sender, tuple(recipients), content, self.tls, options))
                 for _ in recipients if self.home.lmtp else recipients[:1]:
                     self._say("250 2.0.0 Saved")
@@ -158,11 +162,12 @@ class _Conversation(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def resolver(address: str, mail_exchangers: dict[str, str]) -> Iterator[None]:
-    """Answer on port 53: each domain's MX is ``mx.<domain>`` at the address given; nothing else exists."""
+def resolver(address: str, mail_exchangers: dict[str, str], texts: Mapping[str, str] = {}) -> Iterator[None]:
+    """Answer on port 53: each domain's MX is ``mx.<domain>`` at the address given, ``texts`` are TXT records by their
+    names; nothing else exists."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((address, 53))
-    thread = threading.Thread(target=_answer, args=(server, mail_exchangers), daemon=True)
+    thread = threading.Thread(target=_answer, args=(server, mail_exchangers, texts), daemon=True)
     thread.start()
     try:
         yield
@@ -173,7 +178,7 @@ def resolver(address: str, mail_exchangers: dict[str, str]) -> Iterator[None]:
         server.close()
 
 
-def _answer(server: socket.socket, mail_exchangers: dict[str, str]) -> None:
+def _answer(server: socket.socket, mail_exchangers: dict[str, str], texts: Mapping[str, str]) -> None:
     while True:
         wire, client = server.recvfrom(4096)
         if not wire:
@@ -184,7 +189,9 @@ def _answer(server: socket.socket, mail_exchangers: dict[str, str]) -> None:
             name, kind = question.name.to_text(omit_final_dot=True).lower(), question.rdtype
             reply = dns.message.make_response(query, recursion_available=True)
             owner = name.removeprefix("mx.")
-            if owner not in mail_exchangers:
+            if name in texts and kind == dns.rdatatype.TXT:
+                reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", "TXT", f'"{texts[name]}"'))
+            elif owner not in mail_exchangers:
                 reply.set_rcode(dns.rcode.NXDOMAIN)
             elif name == owner and kind == dns.rdatatype.MX:
                 reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", "MX", f"10 mx.{name}."))

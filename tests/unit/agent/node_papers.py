@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from roost.agent.moving.mover import Papers
+from roost.agent.papers import Papers
 from roost.control.authority import Authority
 
 

@@ -17,7 +17,8 @@ from node_papers import papers_for
 from twin_mailstore import TwinMailstore
 
 from roost.agent.moving import pull
-from roost.agent.moving.mover import Mover, Papers
+from roost.agent.moving.mover import Mover
+from roost.agent.papers import Papers
 from roost.control.authority import Authority
 from roost.domain.errors import ControllerAway, NodeAway
 from roost.domain.move import Order, Part, Said, Wanted

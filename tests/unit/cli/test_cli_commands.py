@@ -49,6 +49,14 @@ COMMANDS = [
     (["alias", "show", "sales@example.test"], "GET", None),
     (["alias", "remove", "sales@example.test"], "DELETE", None),
     (
+        ["sender", "allow", "John@example.test", "Jane@Elsewhere.test"],
+        "POST",
+        {"owner": "john@example.test", "sender": "jane@elsewhere.test", "verdict": "allow"},
+    ),
+    (["sender", "deny", "example.test", "192.0.2.7"], "POST", {"sender": "192.0.2.7", "verdict": "deny"}),
+    (["sender", "remove", "example.test", "spam.test"], "DELETE", None),
+    (["sender", "list", "--owner", "example.test"], "GET", None),
+    (
         ["node", "add", "ms2.cluster.test", "--role", "storage", "--role", "dns", "--address", "192.0.2.12"],
         "POST",
         {"roles": ["dns", "storage"], "addresses": ["192.0.2.12"], "valid_minutes": 60},

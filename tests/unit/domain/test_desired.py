@@ -36,7 +36,7 @@ def test_no_hash_outside_the_home() -> None:
 
 def test_roles_decide_tables() -> None:
     """A node follows what its roles need; of accounts and moves, its own."""
-    assert tables_of(node("mx1", Role.MX)) == ((Table.RECIPIENTS, ""),)
+    assert tables_of(node("mx1", Role.MX)) == ((Table.RECIPIENTS, ""), (Table.SENDERS, ""))
     assert tables_of(node("ns1", Role.DNS)) == ((Table.NAMES, ""),)
     own = [(table, "ms1.cluster.test") for table in (Table.ACCOUNTS, Table.MOVES)]
     assert list(tables_of(node("ms1", Role.STORAGE))) == own

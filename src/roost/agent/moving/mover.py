@@ -12,18 +12,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
-from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
 from roost.agent.moving.reports import MoveTaker, Reports
 from roost.agent.moving.source import Source
 from roost.agent.moving.target import Worker
 from roost.agent.moving.waiting_room import WaitingRooms
+from roost.agent.papers import Papers, listening
 from roost.domain.errors import NodeAway, RoostError
 from roost.domain.move import Order, Part, Said, Wanted
-from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY, Host
+from roost.ports.host import Host
 from roost.ports.mailstore import Mailstore, Stand
 from roost.wire import peer
 from roost.wire.peer import Line
@@ -31,19 +30,6 @@ from roost.wire.peer import Line
 _LOOK_SECONDS = 1.0
 _COUNT_SECONDS = 5.0
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Papers:
-    """PEM files by which nodes know each other, and where a node listens for the others."""
-
-    authority: str = TLS_CA
-    identity: str = IDENTITY_CERTIFICATE
-    identity_key: str = IDENTITY_KEY
-    service: str = TLS_CERTIFICATE
-    service_key: str = TLS_KEY
-    listen: str = "::"
-    port: int = peer.PORT
 
 
 class Mover:
@@ -138,7 +124,7 @@ class Mover:
         """Begin to answer other nodes."""
         self._rooms = WaitingRooms()
         self._source = Source(store, self._host, self._rooms, self.nudge)
-        self._server = peer.listen(self._papers.listen, self._papers.port)
+        self._server = listening(self._papers)
         threading.Thread(target=self._accept, name="other nodes", daemon=True).start()
 
     def _accept(self) -> None:

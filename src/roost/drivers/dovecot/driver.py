@@ -29,6 +29,11 @@ from roost.ports.mailstore import Mailstore
 _UNIT = "dovecot.service"
 _PURGE = "roost-purge.timer"
 _RELOAD_SECONDS = 5.0
+_SIEVE = ("-P", "sieve_imapsieve", "-P", "sieve_extprograms", "-x", "+imapsieve +vnd.dovecot.pipe")
+
+
+def _translated(path: str) -> str:
+    return path.removesuffix(".sieve") + ".svbin"
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Dovecot:
         return (
             (self._layout.accounts, 0o750, f"root:{self._layout.auth_group}"),
             (self._layout.mail, 0o700, f"{owner}:{owner}"),
+            (self._layout.lessons, 0o700, f"{owner}:{owner}"),
+            *((f"{self._layout.lessons}/{name}", 0o700, f"{owner}:{owner}") for name in ("new", "counts")),
         )
 
     def check(self, host: Host) -> None:
@@ -104,6 +111,7 @@ class Dovecot:
         """Make sure of the user of all mail and of the accounts, then start, reload, or restart what hangs."""
         self._make_user(host)
         self._open(host).accounts.prepare()
+        self._translate(host, changed)
         units = {self._layout.purge_service, self._layout.purge_timer}
         if units & changed:
             host.run(["systemctl", "daemon-reload"])
@@ -119,6 +127,16 @@ class Dovecot:
                 self.alive(host, services)
             except DaemonFailed:
                 services.restart(_UNIT)
+
+    def _translate(self, host: Host, changed: frozenset[str]) -> None:
+        """Translate the scripts for all users: Dovecot's processes may not write beside them."""
+        where = self._layout
+        for path in where.scripts:
+            made = _translated(path)
+            if path in changed or host.run(["test", "-e", made], check=False).code:
+                # With the main file it would want to be a user, who has a home.
+                host.run(["sievec", "-c", where.sievec, *_SIEVE, path, made])
+                host.run(["chmod", "644", made])
 
     def alive(self, host: Host, services: Services) -> None:
         """Raise ``DaemonFailed`` unless the running Dovecot has read its files and every protocol greets."""

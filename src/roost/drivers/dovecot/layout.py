@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY
+from roost.ports.host import LESSONS, TLS_CA, TLS_CERTIFICATE, TLS_KEY
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Layout:
 
     units: str = "/etc/systemd/system"
     """Folder of the units by which mail that was expunged is removed from the disk every night."""
+
+    lessons: str = LESSONS
+    """Folder of what the filter is to learn."""
 
     log: str = "syslog"
     """Dovecot's ``log_path``: ``syslog`` or a file."""
@@ -72,6 +75,21 @@ class Layout:
     def lua(self) -> str:
         """Path of the script that verifies passwords."""
         return f"{self.config}/roost-password.lua"
+
+    @property
+    def programs(self) -> str:
+        """Folder of the programs that Sieve scripts may call."""
+        return f"{self.config}/roost-programs"
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Paths of the Sieve scripts for all users: what is marked, what goes into Junk, what comes out of it."""
+        return tuple(f"{self.config}/roost-{name}.sieve" for name in ("junk", "learn-spam", "learn-ham"))
+
+    @property
+    def sievec(self) -> str:
+        """Path of the little that sievec(1) is to know."""
+        return f"{self.config}/roost-sievec.conf"
 
     @property
     def database(self) -> str:

@@ -1,4 +1,4 @@
-"""Who may deliver mail to a home: the packet filter of a storage node."""
+"""Who may deliver mail to a home, and teach an MX: the packet filter."""
 
 from roost.drivers.nftables.driver import Nftables
 

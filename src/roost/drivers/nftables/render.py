@@ -1,4 +1,4 @@
-"""The rules of a storage node: pure, from its settings, in the words that nft(8) itself prints when it lists them."""
+"""The rules of a storage node or an MX: pure, from its settings, in the words of nft(8) when it lists them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from roost.ports.host import File
 LMTP_PORT = 24
 PEER_PORT = 8444
 """Where the agents of storage nodes call each other in a move."""
+
+LESSONS_PORT = 8445
+"""Where the agents of MX hosts take from the homes what their filters are to learn."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("roost.drivers.nftables", "templates"),
@@ -30,6 +33,7 @@ def render(settings: NodeSettings, path: str) -> tuple[File, ...]:
         "sets": {"mx": _addresses(settings, Role.MX), "homes": _addresses(settings, Role.STORAGE)},
         "lmtp": LMTP_PORT,
         "peer": PEER_PORT,
+        "lessons": LESSONS_PORT,
     }
     return (File(path, _TEMPLATES.get_template("nftables.conf.j2").render(values), 0o600),)
 

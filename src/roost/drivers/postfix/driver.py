@@ -73,6 +73,7 @@ class Postfix:
             ("texthash", where.waiting),
             ("regexp", where.replies),
             ("regexp", where.commands),
+            ("cidr", where.judged),
         ):
             self._ask_table(host, f"{kind}:{path}")
         # Its warnings are about files of the distribution, which are not ours to judge.

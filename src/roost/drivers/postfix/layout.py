@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY
+from roost.ports.host import FILTER_DOOR, TLS_CA, TLS_CERTIFICATE, TLS_KEY
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Layout:
     lmtp: int = 24
     """Port on which the homes take mail."""
 
+    filter: str = FILTER_DOOR
+    """Where the filter is asked: address and port."""
+
     @property
     def main(self) -> str:
         """Path of ``main.cf``."""
@@ -69,6 +72,11 @@ class Layout:
     def commands(self) -> str:
         """Path of the rules for commands of clients, a regexp_table(5)."""
         return f"{self.config}/roost-commands"
+
+    @property
+    def judged(self) -> str:
+        """Path of the clients whose mail has been judged already, a cidr_table(5)."""
+        return f"{self.config}/roost-judged"
 
     @property
     def recipients(self) -> str:

@@ -54,6 +54,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         File(layout.domains, _HEADER + "".join(f"{domain.name} ours\n" for domain in settings.domains)),
         File(layout.waiting, _HEADER + _waiting(settings)),
         File(layout.commands, _HEADER + _commands(settings)),
+        File(layout.judged, _HEADER + _judged(settings)),
     )
 
 
@@ -87,6 +88,12 @@ def _waiting(settings: NodeSettings) -> str:
     """Return transports for personal hostnames whose row is gone or still to come: mail waits instead of bouncing."""
     words = "retry:4.3.0 The home of this mailbox is not known here yet"
     return "".join(f".{domain.access_zone} {words}\n" for domain in settings.domains)
+
+
+def _judged(settings: NodeSettings) -> str:
+    """Return who is not asked about: a backup MX has had its filter look at the client that it got the mail from."""
+    addresses = {ip for peer in settings.having(Role.BACKUP_MX) for ip in peer.addresses}
+    return "".join(f"{address} DISABLE\n" for address in sorted(addresses))
 
 
 def _commands(settings: NodeSettings) -> str:

@@ -1,0 +1,124 @@
+"""One private rspamd with a Redis of its own: a folder, a port on a loopback address, and no systemd."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from roost.domain.cluster import Cluster, Node, Policy
+from roost.domain.desired import NodeSettings, settings_for
+from roost.drivers.redis import Layout as MemoryLayout
+from roost.drivers.redis import Redis
+from roost.drivers.rspamd import Layout, Rspamd
+from roost.host.probe import listens
+from roost.ports.host import Facts, File
+
+from ..common.driven import Driven
+from ..common.machines import Rooted
+from ..common.services import Process
+
+MILTER = 21332
+
+
+class Memory(Driven):
+    """A private Redis, open to the filter's user."""
+
+    driver: Redis
+
+    def __init__(self, root: str, folder: Path, settings: NodeSettings) -> None:
+        self.host, self.wanted = Rooted(root), settings
+        data = folder / "redis"
+        data.mkdir()
+        self.host.run(["chown", "redis:redis", str(data)])
+        self.layout = MemoryLayout(
+            conf=f"{folder}/redis.conf",
+            socket=f"{data}/redis.sock",
+            data=str(data),
+            pid_file=f"{data}/pid",
+            log=f"{data}/log",
+        )
+        self.driver = Redis(self.layout)
+        self.logs = (data / "log",)
+        user = ["setpriv", "--reuid=redis", "--regid=redis", "--clear-groups"]
+        argv = [*user, "redis-server", self.layout.conf]
+        self.services = Process(self.host, "redis-server.service", argv, folder / "redis.out")
+        self.facts = Facts(release=0, versions={})
+
+    def settings(self) -> NodeSettings:
+        return self.wanted
+
+    def owned(self, file: File) -> File:
+        return replace(file, owner="root:root", mode=0o644)
+
+    def lose(self) -> None:
+        """Have it forget everything: it stops, its data goes, it starts."""
+        self.services.stop()
+        self.host.run(["sh", "-c", f"rm -rf {self.layout.data}/appendonlydir"])
+        self.bring()
+
+
+class Filter(Driven):
+    """A private rspamd with its memory."""
+
+    driver: Rspamd
+    complaint = r"lua error|cannot load|segfault|; cfg; .* error"
+
+    def __init__(self, root: str, folder: Path, nodes: Sequence[Node], name: str, resolver: str) -> None:
+        self.host, self.name = Rooted(root), name
+        self.expected = []
+        self.cluster = Cluster("cluster.test", 1, tuple(nodes), (), Policy())
+        address = next(node for node in nodes if node.name == name).addresses[0]
+        self.memory = Memory(root, folder, self.settings())
+        for part in ("run", "data"):
+            (folder / part).mkdir()
+            self.host.run(["chown", "_rspamd:_rspamd", str(folder / part)])
+        self.layout = Layout(
+            conf=f"{folder}/rspamd.conf",
+            lua=f"{folder}/roost.lua",
+            unit=f"{folder}/unit.conf",
+            run=f"{folder}/run",
+            data=f"{folder}/data",
+            milter=f"{address}:{MILTER}",
+            memory=self.memory.layout.socket,
+            resolver=resolver,
+            log=f"{folder}/run/log",
+            local=(),
+        )
+        self.systemd = frozenset({self.layout.unit})
+        self.driver = Rspamd(listens, self.layout)
+        self.logs = (folder / "run/log",)
+        user = ["setpriv", "--reuid=_rspamd", "--regid=_rspamd", "--groups=_rspamd,redis"]
+        argv = [*user, "rspamd", "-c", self.layout.conf, "-f"]
+        self.services = Process(self.host, "rspamd.service", argv, folder / "rspamd.out")
+        version = self.host.run(["rspamd", "--version"]).out.split()[3]
+        self.facts = Facts(release=0, versions={"rspamd": version})
+
+    def settings(self) -> NodeSettings:
+        return settings_for(self.cluster, self.name)
+
+    def take(self, patterns: Path) -> None:
+        """Begin with what another has translated."""
+        for path in patterns.glob(f"{len(self.host.root)}-*"):
+            copied = Path(self.layout.data) / path.name.split("-", 1)[1]
+            shutil.copy(path, copied)
+            self.host.run(["chown", "_rspamd:_rspamd", str(copied)])
+
+    def give(self, patterns: Path) -> None:
+        """Leave what was translated to the next."""
+        for path in Path(self.layout.data).glob("*.hsmp*"):
+            shutil.copy(path, patterns / f"{len(self.host.root)}-{path.name}")
+
+    def set_policy(self, **changes: object) -> None:
+        """Change the policy, as the agent brings it."""
+        self.cluster = replace(self.cluster, policy=replace(self.cluster.policy, **changes))  # type: ignore[arg-type]
+        self.bring()
+
+    def learned(self, kind: str) -> int:
+        """Return how many messages of a kind, ``BAYES_SPAM`` or ``BAYES_HAM``, it has learned."""
+        out = self.host.run(["rspamc", "--json", "-h", self.layout.controller, "stat"]).out
+        statfiles: list[dict[str, Any]] = json.loads(out)["statfiles"]
+        return sum(int(file["revision"]) for file in statfiles if file["symbol"] == kind)
