@@ -41,7 +41,7 @@ def test_roles_decide_tables() -> None:
     own = [(table, "ms1.cluster.test") for table in (Table.ACCOUNTS, Table.MOVES)]
     assert list(tables_of(node("ms1", Role.STORAGE))) == own
     assert tables_of(node("log", Role.LOG, Role.CONTROL)) == ()
-    assert len(tables_of(node("all", Role.MX, Role.DNS, Role.STORAGE))) == 4
+    assert len(tables_of(node("all", Role.MX, Role.DNS, Role.STORAGE))) == 5
 
 
 def test_suspension_follows_the_domains_policy() -> None:
