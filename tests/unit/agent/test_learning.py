@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from test_moving import _papers
+from node_papers import papers_for
 
 from roost.agent.learning import carrier as carrying
 from roost.agent.learning import spool as spooling
@@ -69,7 +69,7 @@ def net(tmp_path: Path) -> Iterator[Net]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     authority = Authority(*Authority.create("cluster.test", datetime.datetime.now(datetime.UTC)))
-    papers = {n: _papers(tmp_path / n, authority, n, address, port) for n, address in ADDRESSES.items()}
+    papers = {n: papers_for(tmp_path / n, authority, n, address, port) for n, address in ADDRESSES.items()}
     folder = tmp_path / "spool"
     for name in ("new", "counts"):
         (folder / name).mkdir(parents=True)
