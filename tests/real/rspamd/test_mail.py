@@ -114,7 +114,6 @@ def attached(name: str, content: str = "text") -> bytes:
 def test_forbidden_attachments_are_refused(net: Net) -> None:
     assert "type" in refusal(net, attached("setup.EXE"))[1]
     net.mx.send("john@example.test", content=attached("letter.pdf"))
-    assert "type" in refusal(net, attached("letter.pdf", "MZ"))[1], "it is a program by its content"
 
     net.set_policy(forbidden_attachments=("pdf",))
     assert "type" in refusal(net, attached("letter.pdf"))[1]

@@ -11,6 +11,9 @@ local logger = require "rspamd_logger"
 local redis = lua_redis.try_load_redis_servers({ servers = "/run/redis/redis-server.sock", db = "1", timeout = 1.0 },
   rspamd_config, true)
 
+-- The mark is ours to set: somebody else's says nothing, and goes (milter_headers).
+config["regexp"]["SPAM_FLAG"] = nil
+
 local function lower(text)
   return text and text ~= "" and string.lower(text) or nil
 end
