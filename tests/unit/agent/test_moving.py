@@ -86,7 +86,7 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
-    monkeypatch.setattr(pull.Pull.__init__, "__defaults__", (f"{tmp_path}/run",))
+    monkeypatch.setitem(pull.Pull.__init__.__kwdefaults__, "folder", f"{tmp_path}/run")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     authority = Authority(*Authority.create("cluster.test", datetime.datetime.now(datetime.UTC)))
@@ -213,7 +213,7 @@ def test_whoever_comes_during_a_hold_that_is_lifted_is_led_home(pair: Pair) -> N
 
 def test_a_source_whose_orders_come_later_is_no_failure(pair: Pair) -> None:
     copied(pair)
-    held = replace(ORDER, wanted=Wanted.HAND_OVER, attempt=1)
+    held = replace(ORDER, wanted=Wanted.HAND_OVER, attempt=ORDER.attempt + 1)
     asked = threading.Event()
 
     def orders() -> list[Order]:
@@ -229,6 +229,16 @@ def test_a_source_whose_orders_come_later_is_no_failure(pair: Pair) -> None:
     pair.movers[SOURCE].nudge()
     wait_for(lambda: pair.target.admitted.get(7) == "everyone", "the target opens")
     assert not pair.controller.said(Part.TARGET, Said.FAILED)
+
+
+def test_why_a_pass_failed_is_told_in_the_words_of_both(pair: Pair) -> None:
+    pair.source.server_script = "echo 'The disk is full' >&2; exit 75"
+    pair.target.pull_script += "\nraise SystemExit('nothing came')"
+    pair.order(Wanted.COPY)
+    wait_for(lambda: pair.controller.said(Part.TARGET, Said.COPYING), "a report of it")
+    words = pair.controller.said(Part.TARGET, Said.COPYING)[0].words
+    assert "nothing came" in words
+    assert "The source says: The disk is full" in words
 
 
 def test_the_controller_is_not_needed_for_a_hand_over_that_has_begun(pair: Pair) -> None:

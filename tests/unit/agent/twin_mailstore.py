@@ -38,6 +38,7 @@ class TwinMailstore:
         self.admitted: dict[int, str] = {}
         self.hold_seconds = 0.0
         self.pull_script = PULL
+        self.server_script = ""
         self.planted = ""
         self.door_ports = {"imap": 0, "pop3": 0, "lmtp": 0, "sieve": 0}
         self.hold_ports: dict[str, int] = {}
@@ -86,7 +87,7 @@ class TwinMailstore:
         return {}
 
     def server_argv(self, order: Order) -> tuple[str, ...]:
-        return ("cat", str(self.mail))
+        return ("sh", "-c", self.server_script or 'exec cat "$0"', str(self.mail))
 
     def found(self, order: Order) -> Copy:
         return self.copy_found

@@ -98,10 +98,10 @@ class Passes:
     def ready(self, order: Order) -> Iterator[Callable[[], None]]:
         """Make a pass of a hold ready, so far that only its work is left; call what is yielded to have it done."""
         with contextlib.closing(self.connect(order)) as line:
-            pull = self._pull = Pull(self.store, self.host, order, self.only)
+            pull = self._pull = Pull(self.store, self.host, order, self.only, patient=False)
 
             def run() -> None:
-                done = pull.run(line, patient=False, seconds=order.hold)
+                done = pull.run(line, seconds=order.hold)
                 self._pull = None
                 self._keep(order, done)
                 step(order.move, "last-pass", ms=round(done.seconds * 1000), octets=done.octets,

@@ -26,6 +26,9 @@ from roost.ports.mailstore import Mailstore, Pulled
 from roost.wire.peer import Line, PeerReply, PeerRequest
 
 FOLDER = "/run/roost/moves"
+POLITELY = ("nice", "-n", "10", "ionice", "-c", "2", "-n", "7")
+"""Before the commands of a pass while the user works: reading and getting mail comes first (nice(1), ionice(1))."""
+
 _START_SECONDS = 10.0
 _OUTPUT_MAX = 8_000_000
 
@@ -43,9 +46,16 @@ class Pull:
     """One pass, made ready by ``__init__``: raises ``DaemonFailed`` where doveadm does not come so far."""
 
     def __init__(
-        self, store: Mailstore, host: Host, order: Order, only: Collection[str] | None, folder: str = FOLDER
+        self,
+        store: Mailstore,
+        host: Host,
+        order: Order,
+        only: Collection[str] | None,
+        *,
+        patient: bool = True,
+        folder: str = FOLDER,
     ) -> None:
-        self._store, self._order = store, order
+        self._store, self._order, self._patient = store, order, patient
         self._stream: Stream | None = None
         self.octets = 0
         host.make_folder(folder, 0o700)
@@ -56,7 +66,7 @@ class Pull:
             server.listen(1)
             brought = (sys.executable, "-I", "-S", str(carrier.__file__), str(path))
             argv = store.pull_argv(order, store.state(order.move), brought, only)
-            self._command = host.start(argv)
+            self._command = host.start((*(POLITELY if patient else ()), *argv))
             os.close(self._command.stdin)
             self._output = bytearray()
             self._reader = threading.Thread(target=self._read, name=f"pass of move {order.move}", daemon=True)
@@ -77,14 +87,14 @@ class Pull:
                 if len(self._output) < _OUTPUT_MAX:
                     self._output += piece
 
-    def run(self, line: Line, *, patient: bool = True, seconds: float = 7 * 86_400.0) -> Pass:
+    def run(self, line: Line, *, seconds: float = 7 * 86_400.0) -> Pass:
         """Ask for the stream over this connection and carry it to the end; raises ``NodeAway``, ``DaemonFailed``."""
         began = time.monotonic()
         try:
             reply = line.ask(PeerRequest(do="sync", move=self._order.move), _START_SECONDS)
             _require(reply)
             stream = self._stream = Stream(
-                line, self._reads, self._writes, Throttle(self._order.bandwidth, patient=patient)
+                line, self._reads, self._writes, Throttle(self._order.bandwidth, patient=self._patient)
             )
             self._reads = self._writes = -1
             watch = threading.Timer(seconds, stream.end)

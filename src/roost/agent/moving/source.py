@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from roost.agent.moving.pull import POLITELY
 from roost.agent.moving.steps import step
 from roost.agent.moving.stream import Stream
 from roost.agent.moving.throttle import Throttle
@@ -33,6 +34,7 @@ _ORDERS_SECONDS = 2.0
 
 _IDLE_SECONDS = 30.0
 _SERVER_SECONDS = 30.0
+_WORDS_MAX = 500
 _log = structlog.get_logger()
 
 
@@ -57,6 +59,9 @@ class Source:
     _locks: dict[int, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
     _holds: dict[int, _Hold] = field(default_factory=dict)
     _tried: dict[int, int] = field(default_factory=dict)
+    _words: dict[int, Future[str]] = field(default_factory=dict)
+    """What the last pass of a move said here if it failed, once it has ended."""
+
     _news: threading.Condition = field(default_factory=threading.Condition)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "evidence"))
 
@@ -105,6 +110,8 @@ class Source:
         if request.do == "size":
             messages, octets = self.store.size(order)
             return PeerReply(ok=True, messages=messages, octets=octets)
+        if request.do == "why":
+            return PeerReply(ok=True, words=self._why(order.move))
         if request.do == "hold":
             return self._hold(request, order)
         if request.do == "evidence":
@@ -124,7 +131,16 @@ class Source:
             line.send(PeerReply(ok=False, words=f"It is time to {order.wanted}, not to copy."))
             return
         held = order.move in self._holds
-        command = self.host.start(self.store.server_argv(order))
+        ended = self._words[order.move] = Future()
+        try:
+            ended.set_result(self._give_stream(line, order, held=held))
+        finally:
+            if not ended.done():
+                ended.set_result("")
+
+    def _give_stream(self, line: Line, order: Order, *, held: bool) -> str:
+        """Carry it to its end, and return what the command said if it failed."""
+        command = self.host.start((*(() if held else POLITELY), *self.store.server_argv(order)))
         try:
             line.send(PeerReply(ok=True))
             Stream(line, command.stdout, command.stdin, Throttle(order.bandwidth, patient=not held)).carry()
@@ -135,8 +151,16 @@ class Source:
         finally:
             # The target sees the end of the stream by it.
             line.close()
-        if code:
-            _log.warning("move: the source's end of the stream", move=order.move, status=code, words=words)
+        if not code:
+            return ""
+        _log.warning("move: the source's end of the stream", move=order.move, status=code, words=words)
+        return words[-_WORDS_MAX:]
+
+    def _why(self, move: int) -> str:
+        try:
+            return self._words[move].result(_SERVER_SECONDS / 6)
+        except (KeyError, TimeoutError):
+            return ""
 
     def _hold(self, request: PeerRequest, order: Order) -> PeerReply:
         """Close the mailbox, once for each attempt."""

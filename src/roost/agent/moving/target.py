@@ -157,8 +157,9 @@ class Worker:
             self._faults = 0
         except DaemonFailed as error:
             self._faults += 1
-            self._despair(order, error)
-            raise
+            failed = DaemonFailed(f"{error.message}{self._source_says(order)}")
+            self._despair(order, failed)
+            raise failed from error
         # What this reads is then in caches on both sides, and need not be read from the disk in the hold.
         self._compare(order)
         enough = order.hold / 2 if progress.passes >= _PATIENCE else _SHORT_SECONDS
@@ -175,6 +176,13 @@ class Worker:
 
     def _show(self, order: Order) -> None:
         self.reports.say(order, Said.COPYING, body=self._passes.progress.text())
+
+    def _source_says(self, order: Order) -> str:
+        """Return what the source's end of the last pass said, as a sentence, '' where it said nothing."""
+        with contextlib.suppress(RoostError), contextlib.closing(self.connect(order)) as line:
+            if words := _yes(line.ask(PeerRequest(do="why", move=order.move), _ANSWER_SECONDS)).words:
+                return f" The source says: {words}"
+        return ""
 
     def _despair(self, order: Order, error: DaemonFailed) -> None:
         """A pass has failed: raise ``_Impossible`` where another would as well."""
@@ -238,33 +246,34 @@ class Worker:
 
     def _attempt(self, order: Order, line: Line) -> None:
         """One hand-over: raises ``RoostError`` where it does not come to that, and then the hold is to be lifted."""
+        began = 0.0
 
         def hold() -> None:
+            nonlocal began
+            began = time.monotonic()
             asked = PeerRequest(do="hold", move=order.move, attempt=order.attempt, deep=order.deep)
             _yes(line.ask(asked, order.hold + 1.0))
 
+        mine, found = Evidence({}), ["Nothing has been compared."]
+        if self._quiet:
+            # Mostly nothing has come since. To see that is quicker than a pass, and spares two processes.
+            hold()
+            mine, found = self._prove(order, line)
+        if not found:
+            step(order.move, "last-pass", words="not needed")
         for number in range(_LAST_PASSES):
+            if not found or (began and time.monotonic() - began > order.hold / 2):
+                break
+            if number == _LAST_PASSES - 1:
+                # dsync's state has hidden what is new: this one looks at everything.
+                self._passes.whole_next(order.move)
             with self._passes.ready(order) as last_pass:
-                if number == 0:
-                    began = time.monotonic()
+                if not began:
                     hold()
-                if number == 0 and self._quiet:
-                    # Mostly nothing has come since, and to see that is quicker than a pass.
-                    mine, found = self._prove(order, line)
-                    if not found:
-                        step(order.move, "last-pass", words="not needed")
-                        break
-                    if self._passes.only is not None:
-                        # What was made ready does not look at the folder where something has come.
-                        continue
                 last_pass()
             mine, found = self._prove(order, line)
-            if not found or time.monotonic() - began > order.hold / 2:
-                break
-            step(order.move, "differs", words=" ".join(found[:5]))
-            if number:
-                # Half done, or dsync's state hid what was new: what comes now looks at everything.
-                self._passes.whole_next(order.move)
+            if found:
+                step(order.move, "differs", words=" ".join(found[:5]))
         if found:
             raise DaemonFailed(" ".join(found[:5]))
         step(order.move, "compare", ms=round((time.monotonic() - began) * 1000))

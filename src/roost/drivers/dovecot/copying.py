@@ -99,15 +99,15 @@ def doubted(state: str, only: Collection[str] | None = None) -> str:
 
 def pulled(code: int, out: str, err: str) -> Pulled:
     """Say what the end of a pass means; raises ``DaemonFailed`` where another pass would not help."""
-    words = (err.strip() or out.strip())[-_WORDS_MAX:]
+    words = err.strip()[-_WORDS_MAX:].rstrip(".")
     refused = _REFUSED_STATE in err
     if code == _PARTLY and err.count(_DESYNC) == err.count(_HARMLESS) > 0:
         # It would be said of every pass.
         return Pulled("", again=False, full=False, words="")
     if code not in (0, _PARTLY, _TEMPFAIL):
-        raise DaemonFailed(f"'doveadm backup' ended with {code}: {words}")
+        raise DaemonFailed(f"'doveadm backup' ended with {code}{words and ': '}{words}.")
     if code == _TEMPFAIL and not refused:
-        raise DaemonFailed(f"'doveadm backup' could not go on: {words}")
+        raise DaemonFailed(f"'doveadm backup' could not go on{words and ': '}{words}.")
     state = out.strip().splitlines()[-1] if code == 0 and out.strip() else ""
     return Pulled(state, again=code == _PARTLY and not refused, full=refused, words=words if code else "")
 
