@@ -14,6 +14,9 @@ from roost.wire.resources import PolicyView
 
 app = App(name="policy")
 
+_SIZES = ("message_size", "move_bandwidth", "logs_journal_size")
+_WORDS = {"yes": True, "no": False}
+
 
 @app.command
 def show(*, options: Common = COMMON, session: Use) -> None:
@@ -26,8 +29,7 @@ def show(*, options: Common = COMMON, session: Use) -> None:
     out, found = session.out(options), session.client().policy()
     if out.json:
         out.document(found)
-    rows = [(name, ", ".join(v) if isinstance(v, list) else v) for name, v in found.model_dump().items()]
-    out.table(("SETTING", "VALUE"), rows)
+    out.table(("SETTING", "VALUE"), [(name, _text(value)) for name, value in found.model_dump().items()])
 
 
 @app.command(name="set")
@@ -49,12 +51,17 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       moves_per_pair      most moves under way from one node to another
       move_bandwidth      bytes a second for each move; 0 for no limit
       move_hours          hours, UTC, in which moves begin: 22-6; '' for any
+      logs_keep_days      days that log nodes keep what they were sent
+      logs_compress_after_days  days after which log nodes compress it
+      logs_journal_size   most bytes of each machine's journal
+      logs_local_copy     yes: each machine also writes Debian's own log files
 
     For example:
       roost policy set ttl 30
       roost policy set message_size 50M
       roost policy set forwarders 192.0.2.53,198.51.100.53
       roost policy set forwarders ''
+      roost policy set logs_local_copy yes
 
     Parameters
     ----------
@@ -68,7 +75,16 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
     settle(session, options, session.client().change_policy(change, dry_run=options.dry_run))
 
 
-def _value(name: str, text: str) -> int | str | list[str]:
+def _text(value: object) -> str | int:
+    """Return a value as it would be given to ``set``."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return value if isinstance(value, int) else str(value)
+
+
+def _value(name: str, text: str) -> bool | int | str | list[str]:
     """Return the value in the form that the setting has."""
     known = PolicyView.model_fields
     if name not in known:
@@ -76,7 +92,11 @@ def _value(name: str, text: str) -> int | str | list[str]:
             f"The policy has no setting {name!r}.", field=name, remedy=f"The settings are: {', '.join(known)}."
         )
     kind = known[name].annotation
-    if kind is int and name in ("message_size", "move_bandwidth"):
+    if kind is bool:
+        if text not in _WORDS:
+            raise BadSetting(f"{name} must be yes or no, not {text!r}.", field=name)
+        return _WORDS[text]
+    if kind is int and name in _SIZES:
         return size(text, field=name)
     if kind is int:
         if not (text.isascii() and text.isdigit() and len(text) < 20):
@@ -87,7 +107,7 @@ def _value(name: str, text: str) -> int | str | list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _check(change: dict[str, int | str | list[str]]) -> None:
+def _check(change: dict[str, bool | int | str | list[str]]) -> None:
     """Refuse what no policy can hold; raises ``BadSetting`` naming the setting."""
     try:
         PolicyView.model_validate(change)

@@ -1,8 +1,8 @@
 """Every driver, in the order in which the agent brings them up.
 
 Names come first, since all others ask for them; and BIND before Unbound, because as Debian starts it, before it has
-our configuration, it holds the addresses that Unbound wants. The packet filter comes before Dovecot, whose port it
-guards.
+our configuration, it holds the addresses that Unbound wants. The packet filter comes before the log's collector and
+Dovecot, whose ports it guards; the log before the daemons that it tells of.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from roost.drivers.dovecot.driver import Dovecot
 from roost.drivers.hosts.driver import Hosts
 from roost.drivers.nftables.driver import Nftables
 from roost.drivers.postfix.driver import Postfix
+from roost.drivers.rsyslog.driver import Rsyslog
 from roost.drivers.unbound.driver import Unbound
 from roost.host.line import hold
 from roost.host.probe import greeting
@@ -21,4 +22,12 @@ from roost.ports.driver import Driver
 
 def drivers(clock: Clock) -> tuple[Driver, ...]:
     """Return the drivers for this machine."""
-    return (Bind(), Unbound(), Hosts(), Nftables(), Dovecot(clock, greeting), Postfix(greeting, hold))
+    return (
+        Bind(),
+        Unbound(),
+        Hosts(),
+        Nftables(),
+        Rsyslog(),
+        Dovecot(clock, greeting),
+        Postfix(greeting, hold),
+    )

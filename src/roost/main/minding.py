@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import signal
 
-from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
 from roost.agent.disk import Disk
 from roost.agent.loop import Agent
 from roost.agent.moving.mover import Mover
@@ -17,7 +16,7 @@ from roost.host.machine import Machine
 from roost.host.systemd import Systemd
 from roost.main.drivers import drivers
 from roost.main.settings import AgentSettings
-from roost.ports.host import TLS_CA
+from roost.ports.host import IDENTITY_CERTIFICATE, IDENTITY_KEY, TLS_CA
 from roost.wire.controller import ControllerClient
 
 _COLLECT_AFTER = (20_000, 20, 20)

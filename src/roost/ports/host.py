@@ -122,3 +122,9 @@ TLS_KEY = "/etc/roost/tls/service.key"
 
 TLS_CA = "/etc/roost/tls/ca.crt"
 """The cluster's CA certificate, PEM."""
+
+IDENTITY_CERTIFICATE = "/etc/roost/agent/identity.crt"
+"""The certificate by which the node is known as a client, PEM: to the controller, to other homes, to log nodes."""
+
+IDENTITY_KEY = "/etc/roost/agent/identity.key"
+"""Its key, PEM, root only."""

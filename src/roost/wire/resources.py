@@ -280,6 +280,10 @@ class PolicyView(Resource):
     moves_per_pair: int = Field(default=4, ge=0, le=10_000)
     move_bandwidth: int = Field(default=0, ge=0)
     move_hours: str = Field(default="", pattern="^(|[0-9]{1,2}-[0-9]{1,2})$")
+    logs_keep_days: int = Field(default=30, ge=1, le=3650)
+    logs_compress_after_days: int = Field(default=3, ge=1, le=3650)
+    logs_journal_size: int = Field(default=4 * 2**30, ge=16 * 2**20)
+    logs_local_copy: bool = False
 
 
 class Restored(Resource):

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
 from roost.agent.moving.reports import MoveTaker, Reports
 from roost.agent.moving.source import Source
 from roost.agent.moving.target import Worker
 from roost.agent.moving.waiting_room import WaitingRooms
 from roost.domain.errors import NodeAway, RoostError
 from roost.domain.move import Order, Part, Said, Wanted
-from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY, Host
+from roost.ports.host import IDENTITY_CERTIFICATE, IDENTITY_KEY, TLS_CA, TLS_CERTIFICATE, TLS_KEY, Host
 from roost.ports.mailstore import Mailstore, Stand
 from roost.wire import peer
 from roost.wire.peer import Line
