@@ -28,6 +28,7 @@ from roost.drivers.dovecot import Dovecot
 from roost.drivers.hosts import Hosts
 from roost.drivers.nftables import Nftables
 from roost.drivers.postfix import Postfix
+from roost.drivers.rsyslog import Rsyslog
 from roost.drivers.unbound import Unbound
 from roost.ports.driver import Driver
 from roost.ports.host import Facts
@@ -59,6 +60,7 @@ _ALL: tuple[Driver, ...] = (
     Hosts(),
     Nftables(),
     Postfix(_silent, _gone),
+    Rsyslog(),
     Unbound(),
 )
 DRIVERS = {driver.name: driver for driver in _ALL}

@@ -8,9 +8,9 @@ The time is that of the sender's journal, in UTC, to the microsecond. NODE is pr
 else is what the sender says. ``[PID]`` is missing where there is none. Control characters are ``#`` and three octal
 digits, so that a line is one line; bytes that are not UTF-8 stay as they are.
 
-Lines of a node are in its journal's order. After a break of the connection or a restart the sender goes back a little,
-so that nothing is missing: what had arrived already stands there once more, in order. A double is a line that is equal
-to the letter, since the time is part of it. ``Doubles`` finds them.
+Lines of a node are in its journal's order. After a break of the connection or a restart the sender goes back a
+little, so that nothing is missing: what had arrived already stands there once more, in order. A double is a line that
+is equal to the letter, since the time is part of it. ``Doubles`` finds them.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ MX, HOME, LOG, LOG2 = "mx1.cluster.test", "ms1.cluster.test", "log1.cluster.test
 _ROLES = {MX: Role.MX, HOME: Role.STORAGE, LOG: Role.LOG, LOG2: Role.LOG}
 _QUIET = "[Journal]\nReadKMsg=no\nAudit=no\n"
 DEV_LOG = "run/systemd/journal/dev-log"
+_STOP_SECONDS = 10  # TimeoutStopSec of the units
 _JOURNALD = ["/lib/systemd/systemd-journald"]
 
 
@@ -72,14 +73,12 @@ class Cluster:
         return self.folder / f"{name}.{kind}.{end}"
 
 
-def settings(
-    name: str, addresses: dict[str, str], policy: Policy = Policy(), log_nodes: Sequence[str] = (LOG,)
-) -> NodeSettings:
+def settings(name: str, addresses: dict[str, str], log_nodes: Sequence[str] = (LOG,)) -> NodeSettings:
     """Return a node's settings; ``addresses`` are those of the log nodes."""
     names = [MX, HOME, *log_nodes]
     peers = tuple(Peer(n, (addresses.get(n, "127.0.0.9"),), (_ROLES[n],)) for n in names)
     (own,) = (peer for peer in peers if peer.name == name)
-    return NodeSettings(name, own.roles, own.addresses, "cluster.test", 1, peers, (), (name,), policy)
+    return NodeSettings(name, own.roles, own.addresses, "cluster.test", 1, peers, (), (name,), Policy())
 
 
 class Inside(Rooted):
@@ -141,7 +140,7 @@ class Units:
     def disable(self, unit: str) -> None:
         self._noted.discard(unit)
         if unit in self._processes:
-            self._processes.pop(unit).stop()
+            _end(self._processes.pop(unit))
 
     def reload(self, unit: str) -> None:
         raise NotImplementedError
@@ -153,15 +152,30 @@ class Units:
     def is_active(self, unit: str) -> bool:
         return unit in self._noted or (unit in self._processes and self._processes[unit].runs())
 
+    def as_systemd(self) -> None:
+        """Start again what ended by itself, as the units' ``Restart=always`` says."""
+        for unit in [unit for unit, process in self._processes.items() if not process.runs()]:
+            self.restart(unit)
+
     def kill(self, unit: str) -> None:
-        """Kill a unit's process with SIGKILL; nobody starts it again."""
+        """Kill a unit's process with SIGKILL; it is not started again."""
         self._processes.pop(unit).kill()
 
     def stop_all(self) -> None:
         for process in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.stop()
+            _end(process)
         self._processes.clear()
+
+
+def _end(process: Process) -> None:
+    """End a process as systemd does: one that does not stop in time is killed."""
+    if process.process is not None and process.runs():
+        process.process.terminate()
+        process.thaw()
+        try:
+            process.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 class Box(Driven):
@@ -225,7 +239,7 @@ class Box(Driven):
 
     def raw(self, node: str) -> list[str]:
         """Return a node's lines as they stand in the files, whole ones only."""
-        text = "".join(path.read_text(errors="surrogateescape") for path in self.files(node))
+        text = b"".join(path.read_bytes() for path in self.files(node)).decode(errors="surrogateescape")
         return text.split("\n")[:-1]
 
     def lines(self, node: str) -> list[str]:

@@ -93,4 +93,4 @@ def test_nothing_is_sent_to_a_false_log_node(pair: Pair) -> None:
     assert not any("true log node" in line for line in pair.log.raw(MX))
     pair.log.driver = true
     pair.log.bring()
-    pair.log.wait_for(MX, "for the true log node only")
+    pair.log.wait_for(MX, "for the true log node only", 100)

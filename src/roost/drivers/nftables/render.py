@@ -1,4 +1,4 @@
-"""The rules of a storage node: pure, from its settings, in the words that nft(8) itself prints when it lists them."""
+"""The rules of a home and of a log node: pure, from its settings, in the words that nft(8) prints when it lists them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import jinja2
 
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
+from roost.domain.logs import FIRST_PORT, PORTS, ports_of
 from roost.ports.host import File
 
 LMTP_PORT = 24
@@ -25,9 +26,14 @@ _TEMPLATES = jinja2.Environment(
 
 def render(settings: NodeSettings, path: str) -> tuple[File, ...]:
     """Return the one file."""
+    home, log = Role.STORAGE in settings.roles, Role.LOG in settings.roles
     values = {
         "node": settings.node,
-        "sets": {"mx": _addresses(settings, Role.MX), "homes": _addresses(settings, Role.STORAGE)},
+        "sets": {"mx": _addresses(settings, Role.MX), "homes": _addresses(settings, Role.STORAGE)} if home else {},
+        "senders": _senders(settings) if log else {},
+        "home": home,
+        "first": FIRST_PORT,
+        "last": FIRST_PORT + PORTS - 1,
         "lmtp": LMTP_PORT,
         "peer": PEER_PORT,
     }
@@ -39,6 +45,15 @@ def _addresses(settings: NodeSettings, role: Role) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
     for text in sorted({address for peer in settings.having(role) for address in peer.addresses}):
         found[f"ipv{ipaddress.ip_address(text).version}"].append(text)
+    return found
+
+
+def _senders(settings: NodeSettings) -> dict[str, list[str]]:
+    """Return who may come to which port of a log node, by family: ``ADDRESS . PORT``, as nft writes it."""
+    ports = ports_of(peer.name for peer in settings.peers)
+    found: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
+    for address, port in sorted((a, ports[peer.name]) for peer in settings.peers for a in peer.addresses):
+        found[f"ipv{ipaddress.ip_address(address).version}"].append(f"{address} . {port}")
     return found
 
 

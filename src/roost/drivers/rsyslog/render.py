@@ -13,7 +13,7 @@ from roost.drivers.rsyslog.place import Place
 from roost.ports.host import Facts, File
 
 MESSAGE_SIZE = 320 * 1024
-"""Longest line in bytes: 64 kB, of which every byte may be a control character that is written as four, and a head."""
+"""Longest line in bytes: 64 kB, of which every byte may be a control character that is written as four; a head."""
 
 WINDOW = 128
 """Lines that may be under way without an acknowledgement."""
