@@ -36,7 +36,7 @@ class Rsyslog:
 
     def packages(self) -> tuple[str, ...]:
         """Return the packages; logrotate is for Debian's own files, where the policy wants them."""
-        return ("rsyslog", "rsyslog-relp", "rsyslog-openssl", "logrotate")
+        return ("rsyslog", "rsyslog-relp", "logrotate")
 
     def render(self, settings: NodeSettings, facts: Facts) -> tuple[File, ...]:
         """Return the files; see ``render.py``."""

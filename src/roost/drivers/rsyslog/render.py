@@ -57,6 +57,7 @@ def render(settings: NodeSettings, facts: Facts, place: Place) -> tuple[File, ..
         files += [
             file(f"{place.units}/roost-send-logs@.service", "sender.service"),
             file(f"{place.conf}/step-back", "step-back", 0o755, lines=STEP_BACK),
+            file(f"{place.conf}/give-up", "give-up", 0o755),
         ]
     files += [
         file(
