@@ -30,6 +30,7 @@ from roost.drivers.nftables import Nftables
 from roost.drivers.postfix import Postfix
 from roost.drivers.redis import Redis
 from roost.drivers.rspamd import Rspamd
+from roost.drivers.rsyslog import Rsyslog
 from roost.drivers.unbound import Unbound
 from roost.ports.driver import Driver
 from roost.ports.host import Facts
@@ -67,6 +68,7 @@ _ALL: tuple[Driver, ...] = (
     Postfix(_silent, _gone),
     Redis(),
     Rspamd(_nobody),
+    Rsyslog(),
     Unbound(),
 )
 DRIVERS = {driver.name: driver for driver in _ALL}

@@ -18,11 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY, File, Host
+from roost.ports.host import IDENTITY_CERTIFICATE, IDENTITY_KEY, TLS_CA, TLS_CERTIFICATE, TLS_KEY, File, Host
 from roost.wire.agent_messages import Certificates
 
-IDENTITY_CERTIFICATE = "/etc/roost/agent/identity.crt"
-IDENTITY_KEY = "/etc/roost/agent/identity.key"
 _RENEW_SHARE = 1 / 3
 
 

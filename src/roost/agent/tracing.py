@@ -14,6 +14,8 @@ from collections.abc import Callable
 import structlog
 
 from roost.agent.papers import Papers, listening
+from roost.domain.cluster import Role
+from roost.domain.desired import NodeSettings
 from roost.domain.errors import Forbidden, RoostError
 from roost.ports.traces import Traces
 from roost.wire import peer
@@ -21,6 +23,8 @@ from roost.wire.peer import Line
 from roost.wire.trace_messages import TraceReply, TraceRequest
 
 _IDLE_SECONDS = 600.0
+_LOOK_SECONDS = 1.0
+_AGAIN_SECONDS = 10.0
 _log = structlog.get_logger()
 
 
@@ -59,14 +63,15 @@ class LogNode:
         self._teller = teller
         self._papers = papers
         self._stop = threading.Event()
-        self._reader = threading.Thread(target=read, args=(self._stop,), name="log files")
+        self._read = read
+        self._reader = threading.Thread(target=self._reading, name="log files")
         self._server: socket.socket | None = None
         self._lines: set[Line] = set()
 
     def start(self) -> None:
-        """Begin; returns at once. Raises ``OSError`` where the port is taken."""
-        self._server = listening(self._papers)
+        """Begin; returns at once. Raises ``OSError`` where the port is taken; the files are read all the same."""
         self._reader.start()
+        self._server = listening(self._papers)
         threading.Thread(target=self._accept, args=(self._server,), name="questions", daemon=True).start()
 
     def stop(self) -> None:
@@ -81,6 +86,14 @@ class LogNode:
             with contextlib.suppress(OSError):
                 line.sock.shutdown(socket.SHUT_RDWR)
         self._reader.join()
+
+    def _reading(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._read(self._stop)
+            except RoostError as error:
+                _log.error("trace: the log files are not read", reason=str(error))
+                self._stop.wait(_AGAIN_SECONDS)
 
     def _accept(self, server: socket.socket) -> None:
         while not self._stop.is_set():
@@ -109,3 +122,53 @@ class LogNode:
         finally:
             self._lines.discard(line)
             line.close()
+
+
+class Tracing:
+    """One per agent: a log node while the node has that role. ``settings`` returns the node's, ``make`` a log node.
+
+    Made anew when the settings change: retention, and who is a controller.
+    """
+
+    def __init__(self, make: Callable[[NodeSettings], LogNode], settings: Callable[[], NodeSettings | None]) -> None:
+        self._make = make
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tracing", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End: what is being read is written first."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        running: LogNode | None = None
+        under: NodeSettings | None = None
+        while not self._stopping.is_set():
+            settings = self._settings()
+            if settings is not None and _what_counts(settings) != (under and _what_counts(under)):
+                if running is not None:
+                    running.stop()
+                running, under = self._begun(settings), settings
+            self._stopping.wait(_LOOK_SECONDS)
+        if running is not None:
+            running.stop()
+
+    def _begun(self, settings: NodeSettings) -> LogNode | None:
+        if Role.LOG not in settings.roles:
+            return None
+        made = self._make(settings)
+        try:
+            made.start()
+        except OSError as error:
+            _log.error("trace: cannot listen", reason=str(error))
+        return made
+
+
+def _what_counts(settings: NodeSettings) -> tuple[object, ...]:
+    controllers = tuple(peer.name for peer in settings.having(Role.CONTROL))
+    return (Role.LOG in settings.roles, settings.policy.logs_keep_days, controllers)

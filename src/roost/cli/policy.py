@@ -14,6 +14,8 @@ from roost.wire.resources import PolicyView
 
 app = App(name="policy")
 
+_SIZES = ("message_size", "move_bandwidth", "logs_journal_size")
+
 
 @app.command
 def show(*, options: Common = COMMON, session: Use) -> None:
@@ -26,8 +28,7 @@ def show(*, options: Common = COMMON, session: Use) -> None:
     out, found = session.out(options), session.client().policy()
     if out.json:
         out.document(found)
-    rows = [(name, ", ".join(v) if isinstance(v, list) else v) for name, v in found.model_dump().items()]
-    out.table(("SETTING", "VALUE"), rows)
+    out.table(("SETTING", "VALUE"), [(name, _text(value)) for name, value in found.model_dump().items()])
 
 
 @app.command(name="set")
@@ -61,12 +62,17 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       backscatter         mail from <> to several recipients: refuse or accept
       dns_lists           zones of DNS lists of bad clients, with commas
       clamav              whether each MX asks its own clamd: on or off
+      logs_keep_days      days that log nodes keep what they were sent
+      logs_compress_after_days  days after which log nodes compress it
+      logs_journal_size   most bytes of each machine's journal
+      logs_local_copy     on: each machine also writes Debian's own log files
 
     For example:
       roost policy set ttl 30
       roost policy set message_size 50M
       roost policy set forwarders 192.0.2.53,198.51.100.53
       roost policy set forwarders ''
+      roost policy set logs_local_copy on
 
     Parameters
     ----------
@@ -80,6 +86,13 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
     settle(session, options, session.client().change_policy(change, dry_run=options.dry_run))
 
 
+def _text(value: object) -> str | int:
+    """Return a value as it would be given to ``set``."""
+    if isinstance(value, list):
+        return ", ".join(value)
+    return value if isinstance(value, int) else str(value)
+
+
 def _value(name: str, text: str) -> int | str | list[str]:
     """Return the value in the form that the setting has."""
     known = PolicyView.model_fields
@@ -88,7 +101,7 @@ def _value(name: str, text: str) -> int | str | list[str]:
             f"The policy has no setting {name!r}.", field=name, remedy=f"The settings are: {', '.join(known)}."
         )
     kind = known[name].annotation
-    if kind is int and name in ("message_size", "move_bandwidth"):
+    if kind is int and name in _SIZES:
         return size(text, field=name)
     if kind is int:
         if not (text.isascii() and text.isdigit() and len(text) < 20):

@@ -230,6 +230,18 @@ class Policy:
     clamav: str = "off"
     """Whether an administrator's own clamd on each MX is asked: ``on`` or ``off``."""
 
+    logs_keep_days: int = 30
+    """Days for which log nodes keep what they were sent."""
+
+    logs_compress_after_days: int = 3
+    """Days after which log nodes compress it."""
+
+    logs_journal_size: int = 4 * 2**30
+    """Most bytes that each machine's journal may have: what it holds while a log node is away."""
+
+    logs_local_copy: str = "off"
+    """Whether each machine also writes Debian's own files, ``/var/log/mail.log`` and others, besides its journal."""
+
 
 @dataclass(frozen=True)
 class Cluster:

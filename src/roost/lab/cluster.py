@@ -24,6 +24,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "ns": ("dns",),
     "ms": ("storage",),
 }
+CONTROL_ROLES = ("control", "log")
+"""Roles of the controller's machine, which is a node from the founding on."""
+
 DOMAIN = "example.test"
 _READY_SECONDS = 120.0
 
@@ -34,6 +37,11 @@ def roles_of(short: str) -> tuple[str, ...]:
     """Return the roles that a machine of the default lab has, by its name."""
     stem = short.rstrip("0123456789")
     return ROLES.get(stem, ())
+
+
+def _options(roles: Sequence[str]) -> list[str]:
+    """Return the roles as options of ``roost node``."""
+    return [part for role in roles for part in ("--role", role)]
 
 
 class Cluster:
@@ -74,6 +82,7 @@ class Cluster:
         client.write(CA_FILE, self.control.read("/etc/roost/controller-ca.crt"))
         self.tell_the_world({})
         self.roost("policy", "set", "forwarders", client.address, "--no-wait")
+        self.roost("node", "set", self.control.name, *_options(CONTROL_ROLES), "--no-wait")
         members = [m for m in self.lab.machines() if roles_of(m.short)]
         tokens = {self.control: self.roost("node", "token", self.control.name)["token"]}
         for machine in members:
@@ -87,7 +96,7 @@ class Cluster:
         self.wait_ready(say)
 
     def _add_node(self, machine: Machine) -> str:
-        roles = [part for role in roles_of(machine.short) for part in ("--role", role)]
+        roles = _options(roles_of(machine.short))
         added = self.roost("node", "add", machine.name, *roles, "--address", machine.address, "--no-wait")
         return str(added["token"])
 

@@ -48,7 +48,7 @@ BASE_FILES: dict[str, str] = {
     "etc/apt/apt.conf.d/90roost-lab": (
         'APT::Install-Recommends "false";\nAcquire::Languages "none";\nAPT::Sandbox::User "root";\n'
     ),
-    # The journal of a test machine lives as long as its boot; rsyslog takes what should stay.
+    # Of a machine that is no node (a client); a node's own file comes after this one and says how large it may be.
     "etc/systemd/journald.conf.d/roost-lab.conf": "[Journal]\nStorage=volatile\nRuntimeMaxUse=32M\n",
     # A service that does not stop must not hold up a shutdown for a minute and a half.
     "etc/systemd/system.conf.d/roost-lab.conf": "[Manager]\nDefaultTimeoutStopSec=10s\n",

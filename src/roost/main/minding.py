@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import signal
+import threading
+from pathlib import Path
 
-from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
 from roost.agent.disk import Disk
 from roost.agent.learning.carrier import Carrier
 from roost.agent.learning.spool import Spool
@@ -14,16 +16,21 @@ from roost.agent.loop import Agent
 from roost.agent.moving.mover import Mover
 from roost.agent.node import Node
 from roost.agent.papers import Papers
+from roost.agent.tracing import LogNode, Teller, Tracing
+from roost.domain.cluster import Role
+from roost.domain.desired import NodeSettings
 from roost.domain.errors import RoostError
 from roost.drivers.rspamd.learning import learn
 from roost.host import facts
 from roost.host.clock import WallClock
 from roost.host.machine import Machine
 from roost.host.systemd import Systemd
+from roost.logs.answers import Answers
+from roost.logs.collector import Collector
 from roost.main.drivers import drivers
 from roost.main.settings import AgentSettings
-from roost.ports.host import LESSONS, TLS_CA
-from roost.wire import lessons
+from roost.ports.host import IDENTITY_CERTIFICATE, IDENTITY_KEY, LESSONS, LOGS, TLS_CA, TRACES
+from roost.wire import lessons, traces
 from roost.wire.controller import ControllerClient
 
 _COLLECT_AFTER = (20_000, 20, 20)
@@ -47,10 +54,11 @@ def mind(settings: AgentSettings) -> None:
     papers = Papers(port=lessons.PORT)
     carrier = Carrier(Spool(LESSONS), lambda: node.settings, papers)
     teacher = Teacher(lambda path, spam: learn(host, path, spam=spam), lambda: node.settings, papers)
+    tracing = Tracing(log_node, lambda: node.settings)
     agent = Agent(node, host, clock, connect)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    parts = (mover, carrier, teacher)
+    parts = (mover, carrier, teacher, tracing)
     for part in parts:
         part.start()
     try:
@@ -58,3 +66,16 @@ def mind(settings: AgentSettings) -> None:
     finally:
         for part in parts:
             part.stop()
+
+
+def log_node(settings: NodeSettings) -> LogNode:
+    """Put together what reads the collected logs and answers the controllers."""
+    controllers = {peer.name for peer in settings.having(Role.CONTROL)}
+
+    def read(stop: threading.Event) -> None:
+        with contextlib.closing(
+            Collector(Path(LOGS), Path(TRACES), keep_days=settings.policy.logs_keep_days)
+        ) as reads:
+            reads.run(stop)
+
+    return LogNode(read, Teller(Answers(Path(TRACES)), controllers.__contains__), Papers(port=traces.PORT))

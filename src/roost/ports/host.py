@@ -135,3 +135,15 @@ fetches it there; ``counts`` holds how much each user gave in an hour."""
 
 MARK = "X-Spam"
 """The header by which the filter marks a message (``X-Spam: Yes``) and the homes know it."""
+
+IDENTITY_CERTIFICATE = "/etc/roost/agent/identity.crt"
+"""The certificate by which the node is known as a client, PEM: to the controller, to other homes, to log nodes."""
+
+IDENTITY_KEY = "/etc/roost/agent/identity.key"
+"""Its key, PEM, root only."""
+
+LOGS = "/var/log/roost"
+"""Folder on a log node of what all nodes have sent; one daemon writes it, the agent reads it."""
+
+TRACES = "/var/lib/roost/traces"
+"""Folder on a log node of what the agent has found in there."""

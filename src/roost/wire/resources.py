@@ -300,6 +300,10 @@ class PolicyView(Resource):
     backscatter: str = Field(default="refuse", pattern="^(refuse|accept)$")
     dns_lists: list[str] = Field(default=[], max_length=20)
     clamav: str = Field(default="off", pattern="^(on|off)$")
+    logs_keep_days: int = Field(default=30, ge=1, le=3650)
+    logs_compress_after_days: int = Field(default=3, ge=1, le=3650)
+    logs_journal_size: int = Field(default=4 * 2**30, ge=16 * 2**20)
+    logs_local_copy: str = Field(default="off", pattern="^(on|off)$")
 
 
 class Restored(Resource):

@@ -13,6 +13,7 @@ import pytest
 from roost.domain.cluster import Policy, Role
 from roost.domain.desired import NodeSettings, Peer
 from roost.domain.errors import DaemonFailed
+from roost.domain.logs import ports_of
 from roost.drivers.nftables.driver import Nftables
 from roost.host.machine import Machine
 from roost.ports.host import Facts, Ran
@@ -36,6 +37,8 @@ SETTINGS = NodeSettings(
     service_names=("ms1.example.net",),
     policy=Policy(),
 )
+LOG_NODE = replace(SETTINGS, roles=(Role.LOG,))
+LOG_PORTS = ports_of(peer.name for peer in SETTINGS.peers)
 _CONNECT = """
 import socket, sys
 try:
@@ -45,9 +48,9 @@ except ConnectionRefusedError:
 else:
     print("open")
 """
-_LISTEN = """
+_LISTEN = f"""
 import socket, time
-ports = (24, 993, 8444, 8445)
+ports = {[24, 993, 8444, 8445, 8446, *LOG_PORTS.values()]}
 held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in ports]
 print("ready", flush=True)
 time.sleep(600)
@@ -151,6 +154,39 @@ def test_lmtp_is_open_to_the_mx_hosts_and_homes_alone(net: Net) -> None:
     local = net.host.run(["python3", "-c", _CONNECT, HOME, HOME, "24"]).out.strip()
     assert local == "open", "the machine's own probe"
     assert "theirs" in net.host.run(["nft", "list", "tables"]).out
+
+
+def test_each_node_reaches_its_own_port_of_a_log_node_alone(net: Net) -> None:
+    net.bring(LOG_NODE)
+    mine, other = LOG_PORTS["mx1.example.net"], LOG_PORTS["ms2.example.net"]
+    assert net.knock(MX, HOME, mine) == "open"
+    assert net.knock(MX6, HOME6, mine) == "open"
+    assert net.knock(OTHER_HOME, HOME, other) == "open"
+    assert net.knock(MX, HOME, other) == "refused"
+    assert net.knock(OTHER_HOME, HOME, mine) == "refused"
+    assert net.knock(STRANGER, HOME, mine) == "refused"
+    assert net.knock(STRANGER, HOME, 24) == "open", "it is no home"
+
+
+def test_only_controllers_ask_a_log_node(net: Net) -> None:
+    net.bring(replace(LOG_NODE, peers=(*LOG_NODE.peers, Peer("control.example.net", (STRANGER,), (Role.CONTROL,)))))
+    assert net.knock(STRANGER, HOME, 8446) == "open"
+    assert net.knock(MX, HOME, 8446) == "refused"
+    assert net.knock(MX6, HOME6, 8446) == "refused"
+
+
+def test_only_homes_teach_an_mx(net: Net) -> None:
+    net.bring(replace(SETTINGS, roles=(Role.MX,)))
+    assert net.knock(OTHER_HOME, HOME, 8445) == "open"
+    assert net.knock(STRANGER, HOME, 8445) == "refused"
+    assert net.knock(STRANGER, HOME, 24) == "open", "it is no home"
+
+
+def test_a_home_may_be_a_log_node(net: Net) -> None:
+    net.bring(replace(SETTINGS, roles=(Role.LOG, Role.STORAGE)))
+    assert net.knock(MX, HOME, LOG_PORTS["mx1.example.net"]) == "open"
+    assert net.knock(STRANGER, HOME, LOG_PORTS["mx1.example.net"]) == "refused"
+    assert net.knock(STRANGER, HOME, 24) == "refused"
 
 
 def test_it_follows_the_settings(net: Net) -> None:

@@ -10,7 +10,7 @@ from cryptography import x509
 from roost.agent import certificates
 from roost.control.authority import Authority
 from roost.host.fake import FakeHost
-from roost.ports.host import TLS_CERTIFICATE, TLS_KEY, File
+from roost.ports.host import IDENTITY_CERTIFICATE, IDENTITY_KEY, TLS_CERTIFICATE, TLS_KEY, File
 from roost.wire.agent_messages import Certificates
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -60,7 +60,7 @@ def test_they_follow_the_domains(joined: FakeHost) -> None:
     assert "other names" in certificates.due(joined, NAMES[:1], NOW)
 
 
-@pytest.mark.parametrize("path", [TLS_CERTIFICATE, certificates.IDENTITY_CERTIFICATE])
+@pytest.mark.parametrize("path", [TLS_CERTIFICATE, IDENTITY_CERTIFICATE])
 def test_damage_is_a_reason(joined: FakeHost, path: str) -> None:
     joined.write(File(path, "rubbish"))
     assert "cannot be read" in certificates.due(joined, NAMES, NOW)
@@ -70,7 +70,7 @@ def test_damage_is_a_reason(joined: FakeHost, path: str) -> None:
 
 def test_a_renewal_keeps_the_keys(joined: FakeHost) -> None:
     """So that at no moment a certificate stands beside a key that is not its own."""
-    before = {path: joined.files[path] for path in (TLS_KEY, certificates.IDENTITY_KEY)}
+    before = {path: joined.files[path] for path in (TLS_KEY, IDENTITY_KEY)}
     sign(joined, NOW + timedelta(days=60))
     assert {path: joined.files[path] for path in before} == before
     assert all(file.mode == 0o600 for file in before.values())

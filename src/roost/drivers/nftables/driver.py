@@ -17,7 +17,7 @@ class Nftables:
     """Implements ``roost.ports.driver.Driver`` for the kernel's packet filter, through nft(8)."""
 
     name = "nftables"
-    roles: frozenset[Role] = frozenset({Role.STORAGE, Role.MX, Role.BACKUP_MX})
+    roles: frozenset[Role] = frozenset({Role.STORAGE, Role.MX, Role.BACKUP_MX, Role.LOG})
     waits_for_table: Table | None = None
 
     def __init__(self, path: str = PATH) -> None:

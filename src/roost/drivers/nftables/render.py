@@ -1,4 +1,4 @@
-"""The rules of a storage node or an MX: pure, from its settings, in the words of nft(8) when it lists them."""
+"""The rules of a home, an MX and a log node: pure, from its settings, in the words of nft(8) when it lists them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import jinja2
 
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
+from roost.domain.logs import FIRST_PORT, PORTS, ports_of
 from roost.ports.host import File
 
 LMTP_PORT = 24
@@ -16,6 +17,9 @@ PEER_PORT = 8444
 
 LESSONS_PORT = 8445
 """Where the agents of MX hosts take from the homes what their filters are to learn."""
+
+TRACES_PORT = 8446
+"""Where the agent of a log node answers the controller what became of mail."""
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("roost.drivers.nftables", "templates"),
@@ -28,12 +32,21 @@ _TEMPLATES = jinja2.Environment(
 
 def render(settings: NodeSettings, path: str) -> tuple[File, ...]:
     """Return the one file."""
+    home, log = Role.STORAGE in settings.roles, Role.LOG in settings.roles
+    taught = not {Role.MX, Role.BACKUP_MX}.isdisjoint(settings.roles)
+    wanted = {"mx": (Role.MX, home), "homes": (Role.STORAGE, home or taught), "controllers": (Role.CONTROL, log)}
     values = {
         "node": settings.node,
-        "sets": {"mx": _addresses(settings, Role.MX), "homes": _addresses(settings, Role.STORAGE)},
+        "sets": {name: _addresses(settings, role) for name, (role, used) in wanted.items() if used},
+        "senders": _senders(settings) if log else {},
+        "home": home,
+        "taught": taught,
+        "first": FIRST_PORT,
+        "last": FIRST_PORT + PORTS - 1,
         "lmtp": LMTP_PORT,
         "peer": PEER_PORT,
         "lessons": LESSONS_PORT,
+        "traces": TRACES_PORT,
     }
     return (File(path, _TEMPLATES.get_template("nftables.conf.j2").render(values), 0o600),)
 
@@ -43,6 +56,15 @@ def _addresses(settings: NodeSettings, role: Role) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
     for text in sorted({address for peer in settings.having(role) for address in peer.addresses}):
         found[f"ipv{ipaddress.ip_address(text).version}"].append(text)
+    return found
+
+
+def _senders(settings: NodeSettings) -> dict[str, list[str]]:
+    """Return who may come to which port of a log node, by family: ``ADDRESS . PORT``, as nft writes it."""
+    ports = ports_of(peer.name for peer in settings.peers)
+    found: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
+    for address, port in sorted((a, ports[peer.name]) for peer in settings.peers for a in peer.addresses):
+        found[f"ipv{ipaddress.ip_address(address).version}"].append(f"{address} . {port}")
     return found
 
 
