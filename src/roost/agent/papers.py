@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from roost.agent.certificates import IDENTITY_CERTIFICATE, IDENTITY_KEY
-from roost.ports.host import TLS_CA, TLS_CERTIFICATE, TLS_KEY
+from roost.ports.host import IDENTITY_CERTIFICATE, IDENTITY_KEY, TLS_CA, TLS_CERTIFICATE, TLS_KEY
 from roost.wire import peer
 
 
