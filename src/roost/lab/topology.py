@@ -63,7 +63,7 @@ class MachineSpec:
 def default_topology(
     *, release: Release = "trixie", releases: Mapping[str, Release] | None = None, network: str = NETWORK
 ) -> tuple[MachineSpec, ...]:
-    """The default lab: a controller that is the log node too, MX hosts, name servers, three storage servers and a client.
+    """The default lab: a controller, which is the log node too, MX hosts, name servers, three homes and a client.
 
     ``release`` is the Debian of all; ``releases`` names the machines that have another. ``network`` is the first
     three numbers of the addresses.

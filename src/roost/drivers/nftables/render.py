@@ -1,4 +1,4 @@
-"""The rules of a home and of a log node: pure, from its settings, in the words that nft(8) prints when it lists them."""
+"""The rules of a home and of a log node: pure, from its settings, in the words of nft(8) when it lists them."""
 
 from __future__ import annotations
 
