@@ -40,7 +40,7 @@ def test_roles_decide_tables() -> None:
     assert tables_of(node("ns1", Role.DNS)) == ((Table.NAMES, ""),)
     own = [(table, "ms1.cluster.test") for table in (Table.ACCOUNTS, Table.MOVES)]
     assert list(tables_of(node("ms1", Role.STORAGE))) == own
-    assert tables_of(node("log", Role.LOG, Role.CONTROL)) == ()
+    assert tables_of(node("log", Role.LOG, Role.CONTROL)) == (), "a log node is told nothing of users"
     assert len(tables_of(node("all", Role.MX, Role.DNS, Role.STORAGE))) == 5
 
 

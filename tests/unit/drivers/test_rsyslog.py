@@ -1,0 +1,98 @@
+"""Senders and the collector follow the settings: what runs, what is restarted, what ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from roost.domain.cluster import Policy, Role
+from roost.domain.desired import NodeSettings, Peer
+from roost.drivers.rsyslog import Place, Rsyslog
+from roost.drivers.rsyslog.driver import COLLECTOR, DEBIANS_OWN, JOURNALD, TIDY, sender
+from roost.drivers.rsyslog.render import log_nodes_in, ports_in
+from roost.host.fake import FakeHost, FakeServices
+from roost.ports.host import Facts
+
+MX = Peer("mx1.cluster.test", ("198.18.0.11",), (Role.MX,))
+LOG = Peer("log1.cluster.test", ("198.18.0.41",), (Role.LOG,))
+LOG2 = Peer("log2.cluster.test", ("198.18.0.42", "2001:db8::42"), (Role.LOG,))
+FACTS = Facts(13, {})
+
+
+def settings(own: Peer, *others: Peer, policy: Policy = Policy()) -> NodeSettings:  # noqa: B008 - frozen
+    peers = (own, *others)
+    return NodeSettings(own.name, own.roles, own.addresses, "cluster.test", 1, peers, (), (own.name,), policy)
+
+
+class Node:
+    """A node as the agent brings it to settings."""
+
+    def __init__(self) -> None:
+        self.host, self.units, self.driver = FakeHost(), FakeServices(), Rsyslog()
+        self.units.active = {JOURNALD, DEBIANS_OWN}
+
+    def bring(self, wanted: NodeSettings) -> set[str]:
+        """Write, remove and activate; return the units that run."""
+        files = {file.path: file for file in self.driver.render(wanted, FACTS)}
+        gone = set(self.host.files) - set(files)
+        changed = {path for path, file in files.items() if self.host.files.get(path) != file} | gone
+        for path in gone:
+            self.host.remove(path)
+        for file in files.values():
+            self.host.write(file)
+        self.units.calls.clear()
+        self.driver.activate(self.host, self.units, frozenset(changed))
+        return set(self.units.active)
+
+    @property
+    def restarted(self) -> list[str]:
+        """What the last change has restarted."""
+        return [unit for call, unit in self.units.calls if call == "restart"]
+
+
+def test_a_cluster_without_log_nodes_sends_nothing() -> None:
+    node = Node()
+    assert node.bring(settings(MX)) == {JOURNALD}
+    assert set(node.host.files) == {Place().journald}
+
+
+def test_a_sender_for_each_log_node() -> None:
+    node = Node()
+    assert node.bring(settings(MX, LOG, LOG2)) == {JOURNALD, sender(LOG.name), sender(LOG2.name)}
+    assert log_nodes_in(node.host.files[Place().journald].content) == (LOG.name, LOG2.name)
+    assert node.bring(settings(MX, LOG2)) == {JOURNALD, sender(LOG2.name)}
+    assert node.bring(settings(MX)) == {JOURNALD}
+
+
+def test_a_new_node_restarts_the_collector_and_no_sender() -> None:
+    node = Node()
+    node.bring(settings(LOG, LOG2))
+    assert node.units.active == {JOURNALD, COLLECTOR, TIDY, sender(LOG.name), sender(LOG2.name)}
+    node.bring(settings(LOG, LOG2, MX))
+    assert node.restarted == [COLLECTOR]
+    assert len(ports_in(node.host.files[Place().collector].content)) == 3
+
+
+def test_a_node_that_is_no_log_node_any_more() -> None:
+    node = Node()
+    node.bring(settings(LOG, LOG2))
+    plain = replace(LOG, roles=(Role.MX,))
+    assert node.bring(settings(plain, LOG2)) == {JOURNALD, sender(LOG2.name)}
+    assert Place().collector not in node.host.files
+
+
+def test_debians_own_files_are_a_matter_of_policy() -> None:
+    node = Node()
+    wanted = settings(MX, LOG, policy=Policy(logs_local_copy=True))
+    assert DEBIANS_OWN in node.bring(wanted)
+    assert "\nForwardToSyslog=yes\n" in node.host.files[Place().journald].content
+    assert node.restarted == [JOURNALD]
+    assert DEBIANS_OWN not in node.bring(replace(wanted, policy=Policy()))
+
+
+def test_policy_is_in_the_files() -> None:
+    policy = Policy(logs_keep_days=90, logs_compress_after_days=7, logs_journal_size=2**30)
+    files = {file.path: file.content for file in Rsyslog().render(settings(LOG, MX, policy=policy), FACTS)}
+    tidy = files[f"{Place().conf}/tidy"]
+    assert "--date='7 days ago'" in tidy
+    assert "--date='90 days ago'" in tidy
+    assert "\nSystemMaxUse=1073741824\n" in files[Place().journald]
