@@ -82,7 +82,7 @@ def test_a_node_that_is_no_log_node_any_more() -> None:
 
 def test_debians_own_files_are_a_matter_of_policy() -> None:
     node = Node()
-    wanted = settings(MX, LOG, policy=Policy(logs_local_copy=True))
+    wanted = settings(MX, LOG, policy=Policy(logs_local_copy="on"))
     assert DEBIANS_OWN in node.bring(wanted)
     assert "\nForwardToSyslog=yes\n" in node.host.files[Place().journald].content
     assert node.restarted == [JOURNALD]
