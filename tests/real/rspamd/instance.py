@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from roost.domain.cluster import Cluster, Node, Policy
 from roost.domain.desired import NodeSettings, settings_for
@@ -118,7 +116,6 @@ class Filter(Driven):
         self.bring()
 
     def learned(self, kind: str) -> int:
-        """Return how many messages of a kind, ``BAYES_SPAM`` or ``BAYES_HAM``, it has learned."""
-        out = self.host.run(["rspamc", "--json", "-h", self.layout.controller, "stat"]).out
-        statfiles: list[dict[str, Any]] = json.loads(out)["statfiles"]
-        return sum(int(file["revision"]) for file in statfiles if file["symbol"] == kind)
+        """Return how many messages of a kind, ``spam`` or ``ham``, it has learned (rspamc's statistics come late)."""
+        argv = ["redis-cli", "-s", self.memory.layout.socket, "HGET", "RS", f"learns_{kind}"]
+        return int(self.host.run(argv).out or 0)
