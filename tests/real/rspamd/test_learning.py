@@ -17,16 +17,16 @@ SPAM = "cheap watches replica discount offer limited winner lottery million tran
 GOOD = "minutes meeting thursday project report budget draft schedule colleagues agenda room coffee notes review"
 
 
-def taught(net: Net, tmp_path: Path, text: str, *, spam: bool) -> str:
-    path = tmp_path / "lesson"
+def taught(net: Net, text: str, *, spam: bool) -> str:
+    path = Path(net.filter.layout.data, "lesson")
     path.write_bytes(message(text))
     return learn(net.filter.host, str(path), spam=spam, layout=net.filter.layout)
 
 
-def test_it_learns(net: Net, tmp_path: Path) -> None:
+def test_it_learns(net: Net) -> None:
     for number in range(22):
-        assert taught(net, tmp_path, f"{number} {SPAM} {number}", spam=True) == ""
-        assert taught(net, tmp_path, f"{number} {GOOD} {number}", spam=False) == ""
+        assert taught(net, f"{number} {SPAM} {number}", spam=True) == ""
+        assert taught(net, f"{number} {GOOD} {number}", spam=False) == ""
     assert (net.filter.learned("spam"), net.filter.learned("ham")) == (22, 22)
 
     net.mx.send("john@example.test", content=message(f"again {SPAM}"))
@@ -35,15 +35,15 @@ def test_it_learns(net: Net, tmp_path: Path) -> None:
     wait_until(lambda: "BAYES_HAM(" in net.filter.log(), "it knows what is good")
 
 
-def test_what_it_does_not_want_is_final_and_a_filter_that_is_away_is_not(net: Net, tmp_path: Path) -> None:
-    assert "tokens" in taught(net, tmp_path, "short", spam=True)
-    assert taught(net, tmp_path, SPAM, spam=True) == ""
-    assert taught(net, tmp_path, SPAM, spam=True) != ""
+def test_what_it_does_not_want_is_final_and_a_filter_that_is_away_is_not(net: Net) -> None:
+    assert "tokens" in taught(net, "short", spam=True)
+    assert taught(net, SPAM, spam=True) == ""
+    assert taught(net, SPAM, spam=True) != ""
     net.filter.services.stop()
     with pytest.raises(DaemonFailed):
-        taught(net, tmp_path, GOOD, spam=True)
+        taught(net, GOOD, spam=True)
     net.filter.bring()
     net.filter.memory.services.stop()
     net.filter.expected += ["redis"]
     with pytest.raises(DaemonFailed):
-        taught(net, tmp_path, GOOD, spam=True)
+        taught(net, GOOD, spam=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import smtplib
+import zipfile
 
 import pytest
 
@@ -114,6 +117,13 @@ def attached(name: str, content: str = "text") -> bytes:
 def test_forbidden_attachments_are_refused(net: Net) -> None:
     assert "type" in refusal(net, attached("setup.EXE"))[1]
     net.mx.send("john@example.test", content=attached("letter.pdf"))
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("folder/Setup.Exe", "text")
+    zipped = attached("letter.zip", base64.encodebytes(packed.getvalue()).decode().replace("\n", "\r\n"))
+    zipped = zipped.replace(b"Content-Disposition", b"Content-Transfer-Encoding: base64\r\nContent-Disposition")
+    assert "type" in refusal(net, zipped)[1]
 
     net.set_policy(forbidden_attachments=("pdf",))
     assert "type" in refusal(net, attached("letter.pdf"))[1]

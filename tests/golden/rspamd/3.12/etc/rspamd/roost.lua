@@ -152,3 +152,32 @@ rspamd_config:register_symbol({
     end
   end,
 })
+
+-- Files by the end of their name, in any case, also inside archives, and by what their content shows them to be.
+local forbidden = { ["bat"] = true, ["chm"] = true, ["cmd"] = true, ["com"] = true, ["cpl"] = true, ["exe"] = true, ["hta"] = true, ["iso"] = true, ["jar"] = true, ["js"] = true, ["jse"] = true, ["lnk"] = true, ["msi"] = true, ["pif"] = true, ["ps1"] = true, ["reg"] = true, ["scr"] = true, ["vbe"] = true, ["vbs"] = true, ["vhd"] = true, ["wsf"] = true, }
+rspamd_config:register_symbol({
+  name = "ROOST_ATTACHMENT",
+  type = "normal",
+  score = 0.0,
+  callback = function(task)
+    local function named(name)
+      local ending = name and string.match(string.lower(tostring(name)), "%.([^.]+)$")
+      return ending and forbidden[ending] and ending
+    end
+    for _, part in ipairs(task:get_parts() or {}) do
+      if not part:is_multipart() then
+        local detected = part:get_detected_ext()
+        local found = named(part:get_filename()) or named(detected and not part:is_text() and "x." .. detected)
+        if not found and part:is_archive() then
+          for _, name in ipairs(part:get_archive():get_files(1000) or {}) do
+            found = found or named(name)
+          end
+        end
+        if found then
+          return true, 1.0, found
+        end
+      end
+    end
+    return false
+  end,
+})
