@@ -60,7 +60,8 @@ class Teacher:
                     self._server = listening(self._papers)
                     self._accept(self._server)
                 except OSError as error:
-                    _log.warning("lessons: cannot listen", reason=str(error))
+                    if not self._stopping.is_set():
+                        _log.warning("lessons: cannot listen", reason=str(error))
             self._stopping.wait(_LOOK_SECONDS)
 
     def _accept(self, server: socket.socket) -> None:
