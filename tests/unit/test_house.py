@@ -118,6 +118,8 @@ def test_every_policy_setting_is_documented() -> None:
     assert set(_ROW.findall(page)) == {field.name for field in fields(Policy)} == set(PolicyView.model_fields)
     for field in fields(Policy):
         default = "none" if field.default == () else str(field.default)
+        if isinstance(field.default, bool):
+            default = "yes" if field.default else "no"
         row = next(line for line in page.splitlines() if line.startswith(f"| `{field.name}` |"))
         assert default in row.split("|")[2], f"{field.name}: the default is {default}"
 
