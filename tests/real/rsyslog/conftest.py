@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..common.machines import ROOTS, name_of, seen_below
+from ..common.machines import ROOTS, name_of, short_folder
 from .instance import LOG, MX, Box, Cluster, one_box, settings
 
 AT = {LOG: "127.0.0.41"}
@@ -30,19 +30,23 @@ def root(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def cluster(root: str, tmp_path: Path) -> Iterator[Cluster]:
-    folder = tmp_path / "tls"
-    folder.mkdir()
-    with seen_below(root, folder):
-        yield Cluster(folder)
+def folder(root: str) -> Iterator[Path]:
+    """Where all of a test is: journald's socket must have a short name."""
+    with short_folder(root, "rlog") as made:
+        yield made
 
 
 @pytest.fixture
-def pair(root: str, tmp_path: Path, cluster: Cluster) -> Iterator[Pair]:
+def cluster(folder: Path) -> Cluster:
+    (folder / "tls").mkdir()
+    return Cluster(folder / "tls")
+
+
+@pytest.fixture
+def pair(root: str, folder: Path, cluster: Cluster) -> Iterator[Pair]:
     with ExitStack() as stack:
         made = [
-            stack.enter_context(one_box(tmp_path / name, name, cluster, settings(name, AT), root))
-            for name in (MX, LOG)
+            stack.enter_context(one_box(folder / name, name, cluster, settings(name, AT), root)) for name in (MX, LOG)
         ]
         both = Pair(*made)
         both.log.bring()

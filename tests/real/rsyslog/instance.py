@@ -30,7 +30,7 @@ from roost.drivers.rsyslog.driver import COLLECTOR, DEBIANS_OWN, JOURNALD, sende
 from roost.ports.host import Facts, Ran
 
 from ..common.driven import Driven
-from ..common.machines import Rooted, seen_below
+from ..common.machines import Rooted
 from ..common.services import Process
 from ..common.waiting import wait_until
 
@@ -269,7 +269,7 @@ class Box(Driven):
 
 @contextlib.contextmanager
 def one_box(folder: Path, name: str, cluster: Cluster, wanted: NodeSettings, root: str = "") -> Iterator[Box]:
-    """A machine with a journal, before the driver has done anything."""
+    """A machine with a journal, before the driver has done anything; its folder is seen below the root."""
     for path in ("run/systemd/journal", "run/systemd/journald.conf.d", "journal", "units"):
         (folder / path).mkdir(parents=True)
     (folder / "run/systemd/journald.conf.d/zz-test.conf").write_text(_QUIET)
@@ -278,25 +278,24 @@ def one_box(folder: Path, name: str, cluster: Cluster, wanted: NodeSettings, roo
     identity = Path(f"{root}/etc/machine-id")
     if not identity.exists() or not identity.read_text().strip():
         identity.write_text(f"{uuid.uuid4().hex}\n")  # a machine that was never booted
-    with seen_below(root, folder):
-        mounts = [
-            f"mount --bind {folder}/run {root}/run",
-            f"mount --bind {folder}/journal {root}/var/log/journal",
-            *([f"mount --rbind {there} {root}{there}" for there in ("/sys", "/proc", "/dev")] if root else []),
-            "echo ready",
-            "exec sleep infinity",
-        ]
-        holder = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-ec", "\n".join(mounts)], stdout=subprocess.PIPE, text=True
-        )
+    mounts = [
+        f"mount --bind {folder}/run {root}/run",
+        f"mount --bind {folder}/journal {root}/var/log/journal",
+        *([f"mount --rbind {there} {root}{there}" for there in ("/sys", "/proc", "/dev")] if root else []),
+        "echo ready",
+        "exec sleep infinity",
+    ]
+    holder = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-ec", "\n".join(mounts)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        box = Box(folder, name, cluster, wanted, holder.pid, root)
         try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "ready\n"
-            box = Box(folder, name, cluster, wanted, holder.pid, root)
-            try:
-                yield box
-            finally:
-                box.services.stop_all()
+            yield box
         finally:
-            holder.kill()
-            holder.communicate()
+            box.services.stop_all()
+    finally:
+        holder.kill()
+        holder.communicate()

@@ -8,8 +8,8 @@ import re
 from roost.drivers.rsyslog.driver import COLLECTOR, JOURNALD, sender
 
 from ..common.waiting import wait_until
-from .conftest import Pair
-from .instance import LOG, MX, Box
+from .conftest import AT, Pair
+from .instance import LOG, LOG2, MX, Box, settings
 
 _LINE = re.compile(
     r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 mx1\.cluster\.test postfix/smtpd\[42\]: connect from there$"
@@ -109,6 +109,13 @@ def test_a_sender_that_cannot_start_does_not_go_back_further_and_further(pair: P
     pair.log.services.enable(COLLECTOR)
     pair.mx.say_many(5_001, 5_500)
     wait_all(pair, 5_500)
+
+
+def test_a_dead_log_node_holds_up_no_other(pair: Pair) -> None:
+    pair.mx.bring(settings(MX, {**AT, LOG2: "127.0.0.42"}, (LOG, LOG2)))
+    assert pair.mx.services.is_active(sender(LOG2)), "it tries"
+    pair.mx.say_many(1, 1_000)
+    wait_all(pair, 1_000)
 
 
 def test_the_journal_turns_over(pair: Pair) -> None:
