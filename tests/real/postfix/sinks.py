@@ -146,12 +146,12 @@ class _Conversation(socketserver.BaseRequestHandler):
                     self._say("250 2.1.5 OK")
             elif verb == "DATA":
                 self._say("354 OK")
-                content = b""
+                lines = []
                 while (line := self.stream.readline()) != b".\r\n":
                     if not line:
                         return  # cut off in the middle
-                    content += line.removeprefix(b".")
-                self.home.mails.append(Mail(sender, tuple(recipients), content, self.tls, options))
+                    lines.append(line.removeprefix(b"."))
+                self.home.mails.append(Mail(sender, tuple(recipients), b"".join(lines), self.tls, options))
                 for _ in recipients if self.home.lmtp else recipients[:1]:
                     self._say("250 2.0.0 Saved")
             elif verb == "QUIT":
