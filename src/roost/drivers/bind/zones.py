@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ _SERIAL_GAP = 2**20
 
 _LOAD_SECONDS = 1800.0
 _EMPTY_SECONDS = 60.0
+_THAW_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 2.0
 """For how long a zone may be unloaded while BIND says that it is not loading any."""
@@ -199,22 +200,36 @@ def empty(host: Host, link: Link, place: Place, zones: Sequence[str]) -> None:
     """
     close(host, link, place)
     serials = {zone: _next_serial(link, place, zone) for zone in zones}
-    # A zone that is not loaded cannot be frozen, and need not be.
-    link.rndc("freeze", check=False)
-    for zone in zones:
-        seed(host, place, zone, serials[zone])
-    link.rndc("thaw", check=False)
-    for zone in settle(link, zones):
-        link.rndc("reload", zone, check=False)
-    still = settle(link, zones)
-    if still:
-        raise DaemonFailed(f"BIND cannot load the emptied zone {still[0]}: see its log.")
-    # Thawing only begins to load: until it is done BIND answers from the old zone, and would take updates into it.
     end = time.monotonic() + _EMPTY_SECONDS
-    while old := [zone for zone in zones if _serial_served(link, zone) != serials[zone] % 2**32]:
+    old = list(zones)
+    while old:
         if time.monotonic() > end:
             raise DaemonFailed(f"BIND goes on with the old zone {old[0]}: see its log.")
+        # A zone that is not loaded cannot be frozen, and need not be.
+        link.rndc("freeze", check=False)
+        for zone in old:
+            seed(host, place, zone, serials[zone])
+        link.rndc("thaw", check=False)
+        for zone in settle(link, zones):
+            link.rndc("reload", zone, check=False)
+        still = settle(link, zones)
+        if still:
+            raise DaemonFailed(f"BIND cannot load the emptied zone {still[0]}: see its log.")
+        old = _not_yet_served(link, serials)
+
+
+def _not_yet_served(link: Link, serials: Mapping[str, int]) -> list[str]:
+    """Return the zones whose serial is not served after a while.
+
+    Thawing only begins to load: until it is done BIND answers from the old zone, and would take updates into it. And
+    a dump of the old zone that was under way may end after the new file was written, and replace it.
+    """
+    end = time.monotonic() + _THAW_SECONDS
+    while old := [zone for zone, serial in serials.items() if _serial_served(link, zone) != serial % 2**32]:
+        if time.monotonic() > end:
+            return old
         time.sleep(_POLL_SECONDS)
+    return []
 
 
 def bring_apex(link: Link, zone: str, apex: Apex) -> bool:
