@@ -20,6 +20,9 @@ from roost.ports.store import Step
 ATTEMPTS = 5
 """So many hand-overs are tried; then the move is undone."""
 
+_OF_HOMES = frozenset({Table.RECIPIENTS, Table.NAMES, Table.ACCOUNTS})
+"""Tables that say where a mailbox lives; a change of its home leaves the position of the others as it was."""
+
 LONGEST_SETTLING = timedelta(hours=24)
 """After so long a move is done, whoever still lacks the rows or comes to the old home."""
 
@@ -109,7 +112,8 @@ def lacking(move: Move, cluster: Cluster, seen: Mapping[str, Seen]) -> tuple[str
         for node in cluster.nodes
         if node.joined
         and any(
-            scope in scopes and _position(seen, node.name, table) < move.revision for table, scope in tables_of(node)
+            table in _OF_HOMES and scope in scopes and _position(seen, node.name, table) < move.revision
+            for table, scope in tables_of(node)
         )
     )
 
