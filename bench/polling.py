@@ -56,6 +56,9 @@ class DefaultDovecot(Dovecot):
     def _require_files(self, host: Host) -> None:
         """Files that are not the driver's do not tell who has read them."""
 
+    def _translate(self, host: Host, changed: frozenset[str]) -> None:
+        """There are no scripts for all users."""
+
 
 @dataclass(frozen=True)
 class Figure:

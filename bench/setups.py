@@ -141,6 +141,7 @@ smtpd_tls_key_file = {layout.key}
 smtpd_tls_received_header = yes
 smtpd_tls_loglevel = 1
 smtputf8_enable = yes
+roost_door_milters =
 
 lmtp_host_lookup = native
 lmtp_tls_security_level = secure
