@@ -43,8 +43,6 @@ _ONE_BY_ONE = 50
 """So many folders are asked for one by one (2 to 5 ms each); more of them with one question for all that there is."""
 
 _RIGHTS = "dovecot-acl"
-_MESSAGES_ONLY = {"cur", "new", "tmp", "storage"}
-"""Folders of the file system in which Dovecot keeps nothing but messages."""
 
 _REMEMBERED_MOVES = 32
 _SECONDS = 600.0
@@ -168,6 +166,8 @@ class Witness:
         A folder is found by its GUID, since in a name ``*`` and ``%`` stand for anything; the name beside it spares
         Dovecot looking into all others.
         """
+        if not folders:
+            return []
         if len(folders) <= _ONE_BY_ONE:
             # 2.3 takes any word for an option that begins with a dash, as a folder's name may.
             commands = [
@@ -198,8 +198,7 @@ def _rights_files(home: Path) -> list[tuple[str, int, int, int]]:
     Dovecot replaces such a file by another when a right changes (acl vfile).
     """
     found = []
-    for folder, below, files in os.walk(home):
-        below[:] = [name for name in below if name not in _MESSAGES_ONLY]
+    for folder, _, files in os.walk(home):
         if _RIGHTS in files:
             # It may be replaced just now.
             with contextlib.suppress(FileNotFoundError):
