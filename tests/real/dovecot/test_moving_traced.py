@@ -38,7 +38,7 @@ def test_the_new_home_is_told(both: Pair, tmp_path: Path) -> None:
     assert code == 250
     both.source.login(JOHN).logout()
     wait_until(lambda: "Sent message to" in both.source.log(), "the old home has said that it passed it on")
-    wait_until(lambda: "saved mail to" in both.target.log(), "the new home has said that it has it")
+    wait_until(lambda: "stored mail into mailbox" in both.target.log(), "the new home has said that it has it")
     for one in (both.source, both.target):
         put(tmp_path / "logs", one.node, collected(one.log(), one.node))
     mx = "2026-11-25T12:00:00.000001+00:00 mx1.cluster.test postfix/lmtp[1]: 4jZwb24JqszJghP: "

@@ -44,21 +44,21 @@ class Teacher:
         self._thread.start()
 
     def stop(self) -> None:
-        """End soon."""
+        """End; a lesson that is being taught is not waited for."""
         self._stopping.set()
         if self._server is not None:
             with contextlib.suppress(OSError):
-                # Wakes the thread that accepts.
+                # Wakes the thread that accepts; that one closes it.
                 self._server.shutdown(socket.SHUT_RDWR)
-            self._server.close()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             settings = self._settings()
             if settings is not None and {Role.MX, Role.BACKUP_MX} & set(settings.roles):
                 try:
-                    self._server = listening(self._papers)
-                    self._accept(self._server)
+                    with listening(self._papers) as self._server:
+                        self._accept(self._server)
                 except OSError as error:
                     if not self._stopping.is_set():
                         _log.warning("lessons: cannot listen", reason=str(error))

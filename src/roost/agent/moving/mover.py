@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -108,9 +108,10 @@ class Mover:
             self._workers.pop(move).stop()
         self._reports.keep(set(orders))
         self._source.notice()
+        given = self._given_away(store, orders.values())
         for move, order in orders.items():
             if order.part is Part.SOURCE:
-                self._leave(store, self._source, order)
+                self._leave(self._source, order, given)
             elif move in self._workers:
                 self._workers[move].update(order)
             else:
@@ -157,13 +158,18 @@ class Mover:
         finally:
             line.close()
 
-    def _leave(self, store: Mailstore, source: Source, order: Order) -> None:
-        """Say what is to be said of a mailbox that leaves."""
-        gone = {standing.move: standing for standing in store.standings() if standing.stand is Stand.MOVED}
+    def _given_away(self, store: Mailstore, orders: Iterable[Order]) -> Mapping[int, str]:
+        """Return the evidence of what was given away, by move: read once a turn, and only if somebody still leaves."""
+        if all(order.part is not Part.SOURCE or order.wanted is Wanted.SETTLE for order in orders):
+            return {}
+        return {standing.move: standing.evidence for standing in store.standings() if standing.stand is Stand.MOVED}
+
+    def _leave(self, source: Source, order: Order, given: Mapping[int, str]) -> None:
+        """Say what is to be said of a mailbox that leaves; ``given``: the evidence of those that have left."""
         if order.wanted is Wanted.SETTLE:
             return
-        if order.move in gone:
-            self._reports.say(order, Said.MOVED, body=gone[order.move].evidence)
+        if order.move in given:
+            self._reports.say(order, Said.MOVED, body=given[order.move])
         elif order.wanted is Wanted.DROP:
             source.lift(order.move)
             self._reports.say(order, Said.DROPPED)
