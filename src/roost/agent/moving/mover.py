@@ -159,7 +159,7 @@ class Mover:
             line.close()
 
     def _given_away(self, store: Mailstore, orders: Iterable[Order]) -> Mapping[int, str]:
-        """Return the evidence of what was given away, by move: read once a turn, and only if somebody still leaves."""
+        """Return the evidence of what was given away, by move: read once a turn, and only where somebody leaves."""
         if all(order.part is not Part.SOURCE or order.wanted is Wanted.SETTLE for order in orders):
             return {}
         return {standing.move: standing.evidence for standing in store.standings() if standing.stand is Stand.MOVED}
