@@ -207,7 +207,9 @@ def test_while_no_mx_can_be_reached_it_waits_on_the_home(cluster: Cluster, outsi
         _send(cluster, john, tag)
         assert cluster.wait_for_mail(home, john, tag, 1, 30)
         deadline = time.monotonic() + 60
-        while not [p for p in _passages(cluster, "--sender", john) if (p["fate"], p["node"]) == ("waiting", home.name)]:
+        while not [
+            p for p in _passages(cluster, "--sender", john) if (p["fate"], p["node"]) == ("waiting", home.name)
+        ]:
             assert time.monotonic() < deadline
             time.sleep(0.5)
         assert not outside.to(CAROL, tag)

@@ -1,4 +1,4 @@
-"""What users' rules may do: sizes, numbers, periods, as the policy says. Where they send to is a server of the test's."""
+"""What users' rules may do: sizes, numbers, periods, as the policy says. They send to a server of the test's."""
 
 from __future__ import annotations
 

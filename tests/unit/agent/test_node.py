@@ -327,7 +327,10 @@ def test_a_daemon_waits_for_a_table_only_where_the_node_follows_it() -> None:
     bench.driver = TwoFold("mail", frozenset({Role.MX, Role.STORAGE}), (bench.table,))
     bench.driver.waits_for_table = Table.RECIPIENTS
     bench.boot()
-    home, both = (dataclasses.replace(settings(n), roles=roles) for n, roles in enumerate(((Role.STORAGE,), (Role.MX, Role.STORAGE)), 1))
+    home, both = (
+        dataclasses.replace(settings(n), roles=roles)
+        for n, roles in enumerate(((Role.STORAGE,), (Role.MX, Role.STORAGE)), 1)
+    )
     bench.node.take_settings(home)
     assert bench.services.is_active("mail")
     assert bench.node.positions() == {"settings": 1}

@@ -2,8 +2,8 @@
 
 A changed file means a reload, which ends no session. ``master.cf`` changes only with a new release of Roost, with the
 node's roles, or when an administrator's own Postfix is taken over: then a restart, since a reload does not move
-listening sockets. What a node's Postfix is there for follows from its files: ``master.cf`` names its doors, and only an
-MX has a list of mail domains.
+listening sockets. What a node's Postfix is there for follows from its files: ``master.cf`` names its doors, and only
+an MX has a list of mail domains.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class Postfix:
                 ("cidr", where.judged),
                 ("cidr", where.homes),
             ):
-                self._ask_table(host, f"{kind}:{path}")
+                # Only a primary has homes that send.
+                if path != where.homes or host.read(path) is not None:
+                    self._ask_table(host, f"{kind}:{path}")
         # Its warnings are about files of the distribution, which are not ours to judge.
         ran = host.run(["postfix", "-c", where.config, "check"], check=False)
         if ran.code != 0:

@@ -3,8 +3,8 @@
 One set of templates serves Postfix 3.7 (Debian 12) and 3.10 (Debian 13), MX and backup MX. The words that are used
 mean the same in all of them, but for what 3.10 has begun to do unasked, which is switched off there.
 
-A home that is no MX has a Postfix that only brings out what users' rules send: ``home.cf.j2`` is its ``main.cf``. On a
-home that is an MX besides, the MX's own Postfix takes that, too.
+A home that is no MX has a Postfix that only brings out what users' rules send: ``home.cf.j2`` is its ``main.cf``.
+On a home that is an MX besides, the MX's own Postfix takes that, too.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
             File(layout.master, _text("master.cf.j2", values)),
             File(layout.replies, _text("roost-replies-out.j2", values)),
         )
+    homes = (File(layout.homes, _HEADER + _homes(settings)),) if Role.MX in settings.roles else ()
     return (
         File(layout.main, _text("main.cf.j2", values)),
         File(layout.master, _text("master.cf.j2", values)),
@@ -74,7 +75,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         File(layout.waiting, _HEADER + _waiting(settings)),
         File(layout.commands, _HEADER + _commands(settings)),
         File(layout.judged, _HEADER + _judged(settings)),
-        File(layout.homes, _HEADER + _homes(settings)),
+        *homes,
     )
 
 
