@@ -29,7 +29,8 @@ class Conversation(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Take messages until the client goes."""
-        sender, recipients = "", []
+        sender = ""
+        recipients: list[str] = []
         self.say("220 client.outside.test ESMTP")
         while line := self.rfile.readline():
             words = line.decode(errors="replace").strip()
