@@ -197,9 +197,14 @@ def test_while_the_way_out_is_shut_mail_waits_and_comes_once(
     assert (count(dovecot), len(net.outside.to(CAROL))) == (1, 1)
 
 
-def test_a_user_whose_name_has_letters_beyond_ascii(dovecot: Dovecot, mx: Instance) -> None:
-    """His address is no address to Sieve, and his mail comes all the same."""
+def test_a_user_whose_name_has_letters_beyond_ascii(dovecot: Dovecot, mx: Instance, net: Net) -> None:
+    """His address is no address to Sieve; his mail comes all the same, and is sent on."""
     dovecot.put(account("jörg@example.test", 3, hostname="jrg.pop.example.test", target="jrg@jrg.pop.example.test"))
     mx.put(("jörg@example.test", {"to": ["jrg@jrg.pop.example.test"], "hop": "ms1.cluster.test", "refuse": ""}))
     mx.send("jrg@jrg.pop.example.test", content=mail("letters"))
     wait_until(lambda: count(dovecot, "jörg@example.test") == 1, "it has arrived")
+    with Sieve(dovecot, "jörg@example.test", "jrg.pop.example.test") as sieve:
+        sieve.put("mine", f'redirect "{CAROL}";')
+        sieve.say('SETACTIVE "mine"')
+    mx.send("jrg@jrg.pop.example.test", content=mail("onward"))
+    wait_until(lambda: net.outside.to(CAROL), "it is outside")

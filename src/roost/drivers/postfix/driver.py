@@ -28,9 +28,9 @@ _NOBODY = "roost-probe@invalid"  # RFC 2606: no recipient can have it
 _NOT_FOUND = 1
 
 # A home that does not answer for 5 s has mail put off (lmtp_connect_timeout), so less than that must be noticed. A
-# MX counts what asks it too often as junk (smtpd_junk_command_limit), and its outages are long.
+# primary counts what asks it too often as junk (smtpd_junk_command_limit), and its outages are long.
 _QUIET_HOME = 2.0
-_QUIET_MX = 30.0
+_QUIET_PRIMARY = 30.0
 
 
 class Postfix:
@@ -143,12 +143,13 @@ class Postfix:
         if self._follows(settings):
             self._recipients.settle()
             self._recipients.moved.hurry(host, self._layout.config)
-        if self._watch.look(self._next_hops(settings), _QUIET_HOME if Role.MX in settings.roles else _QUIET_MX):
+        backup = Role.BACKUP_MX in settings.roles
+        if self._watch.look(self._next_hops(settings), _QUIET_PRIMARY if backup else _QUIET_HOME):
             # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).
             host.run(["postqueue", "-c", self._layout.config, "-f"], check=False)
 
     def is_well(self, settings: NodeSettings, name: str) -> bool:
-        """Say whether a home (on a backup MX: a primary, on a home: an MX) greeted when it was asked last."""
+        """Say whether a home (on a backup MX: a primary) greeted when it was asked last."""
         addresses = {peer.addresses[0] for peer in settings.peers if peer.name == name and peer.addresses}
         return any(self._watch.is_well(target) for target in self._next_hops(settings) if target[0] in addresses)
 
@@ -158,13 +159,13 @@ class Postfix:
         self._recipients.close()
 
     def _next_hops(self, settings: NodeSettings) -> list[Target]:
-        """Return what mail waits for here."""
-        if Role.MX in settings.roles:
-            role, port = Role.STORAGE, self._layout.lmtp
-        else:
-            role = Role.MX
-            port = self._layout.smtp if Role.BACKUP_MX in settings.roles else self._layout.way_out
-        return [(peer.addresses[0], port) for peer in settings.having(role) if peer.addresses]
+        """Return to whom a line is held: none on a home, of which there may be many for each MX."""
+        if not self._follows(settings):
+            return []
+        backup = Role.BACKUP_MX in settings.roles
+        port = self._layout.smtp if backup else self._layout.lmtp
+        peers = settings.having(Role.MX if backup else Role.STORAGE)
+        return [(peer.addresses[0], port) for peer in peers if peer.addresses]
 
     @staticmethod
     def _follows(settings: NodeSettings) -> bool:
