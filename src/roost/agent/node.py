@@ -15,7 +15,7 @@ import structlog
 from roost.agent import files, tables
 from roost.agent.disk import Disk
 from roost.domain.change import FOUND
-from roost.domain.desired import NodeSettings, Table
+from roost.domain.desired import FOLLOWERS, NodeSettings, Table
 from roost.domain.errors import DaemonFailed, RoostError, TooMuchChange
 from roost.ports.driver import Batch, Driver, TableStore
 from roost.ports.host import Facts, Host, Services
@@ -130,7 +130,8 @@ class Node:
     def _converge_one(self, driver: Driver, facts: Facts) -> list[DriftFinding]:
         assert self.settings is not None  # noqa: S101 - converge looked
         wanted = files.plan(driver, self.settings, facts, self._host, self._disk)
-        if driver.waits_for_table in self.state.loaded and driver.waits_for_table not in self._tables:
+        table = self._waits_for(driver)
+        if table in self.state.loaded and table not in self._tables:
             # Has it lost its data while nobody looked? Then its daemon must not be started, nor be missed.
             self._register(driver)
             self.unload_emptied()
@@ -157,8 +158,21 @@ class Node:
 
     def _register(self, driver: Driver) -> None:
         assert self.settings is not None  # noqa: S101 - converge looked
-        for store in driver.tables(self.settings, self._host):
+        stores = driver.tables(self.settings, self._host)
+        self._leave(driver, {store.table for store in stores})
+        for store in stores:
             self._tables[store.table] = (driver, store)
+
+    def _leave(self, driver: Driver, kept: set[Table]) -> None:
+        """Follow a driver's tables no longer, but for those that are ``kept``."""
+        left = {table for table, (owner, _) in self._tables.items() if owner is driver} - kept
+        for table in left:
+            del self._tables[table]
+        if Table.ACCOUNTS in left:
+            self._mailstore = None
+        if left:
+            self.state.loaded = [name for name in self.state.loaded if name not in left]
+            self._disk.keep_state(self.state)
 
     def _complaint(self, driver: Driver) -> str:
         """Return what is wrong with a daemon that should run and answer; '' where it does."""
@@ -170,7 +184,15 @@ class Node:
 
     def _may_start(self, driver: Driver) -> bool:
         """Say whether the daemon may answer: one that would refuse what its empty table lacks waits for the table."""
-        return driver.waits_for_table is None or driver.waits_for_table in self.state.loaded
+        table = self._waits_for(driver)
+        return table is None or table in self.state.loaded
+
+    def _waits_for(self, driver: Driver) -> Table | None:
+        """Return the table for which a daemon waits on this node: one that the node's roles make it follow."""
+        table = driver.waits_for_table
+        if self.settings is None or table is None or not FOLLOWERS[table] & set(self.settings.roles):
+            return None
+        return table
 
     def _hold(self, driver: Driver) -> None:
         if not self._may_start(driver):
@@ -181,11 +203,7 @@ class Node:
         if not self._disk.owned(driver.name):
             return
         driver.stop(self._services)
-        for table, (owner, _) in list(self._tables.items()):
-            if owner is driver:
-                del self._tables[table]
-                self._mailstore = None
-                self.state.loaded = [name for name in self.state.loaded if name != table]
+        self._leave(driver, set())
         for path in self._disk.owned(driver.name):
             self._host.remove(path)
         self._disk.keep_owned(driver.name, set())

@@ -14,7 +14,7 @@ from roost.wire.resources import PolicyView
 
 app = App(name="policy")
 
-_SIZES = ("message_size", "move_bandwidth", "logs_journal_size")
+_SIZES = ("message_size", "move_bandwidth", "sieve_script_size", "logs_journal_size")
 
 
 @app.command
@@ -62,6 +62,11 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       backscatter         mail from <> to several recipients: refuse or accept
       dns_lists           zones of DNS lists of bad clients, with commas
       clamav              whether each MX asks its own clamd: on or off
+      redirects_per_message  most addresses that rules send one message on to; 0: none
+      vacation_min_days   fewest days between two answers of rules to one sender
+      sieve_script_size   largest script of rules
+      sieve_scripts       most scripts of one user
+      rules_rate          most messages an hour of one home's rules at one MX; 0 for no limit
       logs_keep_days      days that log nodes keep what they were sent
       logs_compress_after_days  days after which log nodes compress it
       logs_journal_size   most bytes of each machine's journal

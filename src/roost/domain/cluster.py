@@ -230,6 +230,21 @@ class Policy:
     clamav: str = "off"
     """Whether an administrator's own clamd on each MX is asked: ``on`` or ``off``."""
 
+    redirects_per_message: int = 4
+    """Most addresses to which a user's rules may send one message on; 0: nobody may redirect."""
+
+    vacation_min_days: int = 1
+    """Fewest days between two answers of a user's rules to one sender."""
+
+    sieve_script_size: int = 262_144
+    """Largest script of rules that a user may store, in bytes,"""
+
+    sieve_scripts: int = 32
+    """and how many of them."""
+
+    rules_rate: int = 10_000
+    """Most messages an hour that one MX takes from one home's rules; 0 means no limit."""
+
     logs_keep_days: int = 30
     """Days for which log nodes keep what they were sent."""
 

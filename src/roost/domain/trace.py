@@ -105,7 +105,8 @@ class Passage:
     """How many deliveries were tried."""
 
     action: str = ""
-    """What Sieve did, or the delivery without it: ``stored``, ``forwarded to …``, ``discarded``."""
+    """What Sieve did, or the delivery without it: ``stored``, ``redirected to …``, ``discarded``,
+    ``answered …`` (by ``vacation``); several with commas between them."""
 
     folder: str = ""
     """Where it lies."""
@@ -197,7 +198,9 @@ def moment_of_passage(passage: Passage) -> Moment:
     if passage.fate is Fate.HANDED_ON:
         return Moment(at, "handed on", f"Mail from {sender} was handed to {passage.home or 'another server'}.")
     where = f" {passage.folder}" if passage.folder else ""
-    return Moment(at, passage.action or "delivered", f"Mail from {sender} was delivered to {passage.home}{where}.")
+    done = "".join(f" and {action}" for action in passage.action.split(", ") if action not in {"", "stored"})
+    text = f"Mail from {sender} was delivered to {passage.home}{where}{done}."
+    return Moment(at, passage.action or "delivered", text)
 
 
 def moment_of_login(login: Login) -> Moment:

@@ -101,7 +101,7 @@ def _done(text: str) -> tuple[str, str] | None:
         place = text.rfind(begin)
         if place > 0 and text.endswith(end):
             return action, clip(text[place + len(begin) : len(text) - len(end)])
-    for begin, action in ((": forwarded to <", "forwarded to "), (": sent vacation response to <", "answered ")):
+    for begin, action in ((": forwarded to <", "redirected to "), (": sent vacation response to <", "answered ")):
         place = text.rfind(begin)
         if place > 0 and text.endswith(">"):
             return action + clip(text[place + len(begin) : -1]), ""

@@ -75,7 +75,8 @@ class Driver(Protocol):
 
     waits_for_table: Table | None
     """The table without which the daemon must not be started for the first time: with an empty table of recipients
-    an MX would refuse everybody for good. None: the daemon may start with nothing."""
+    an MX would refuse everybody for good. None: the daemon may start with nothing; so it may on a node whose roles do
+    not make it follow the table."""
 
     def packages(self) -> tuple[str, ...]:
         """Return the Debian packages to install."""

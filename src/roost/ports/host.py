@@ -129,6 +129,9 @@ FILTER_MEMORY = "/run/redis/redis-server.sock"
 FILTER_DOOR = "127.0.0.1:11332"
 """Where the MX's own filter takes questions of Postfix: address and port, shared by two drivers as well."""
 
+WAY_OUT = "127.0.0.1:10026"
+"""Where a home's Dovecot hands over what users' rules send (address and port), and the home's Postfix takes it."""
+
 LESSONS = "/var/spool/roost/learn"
 """Folder on a home of what users have moved into Junk or out of it: Dovecot's program puts it into ``new``, the agent
 fetches it there; ``counts`` holds how much each user gave in an hour."""

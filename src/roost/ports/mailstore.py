@@ -118,7 +118,16 @@ class Mailstore(Protocol):
     def server_argv(self, order: Order) -> tuple[str, ...]:
         """Return the command whose input and output are the source's end of a dsync stream for this one mailbox."""
 
+    def memory(self, order: Order) -> bytes:
+        """Return what the mailbox's rules remember, in the server's own form: whom they have answered, what they have
+        sent on. On a source whose hold stands nothing is added to it any more; empty where there is nothing, or more
+        than is worth carrying.
+        """
+
     # The target
+
+    def remember(self, order: Order, content: bytes) -> None:
+        """Give the copy what ``memory`` returned on the source; empty: it remembers nothing."""
 
     def found(self, order: Order) -> Copy:
         """Say what is where the copy is to be."""

@@ -33,7 +33,7 @@ class PeerRequest(Message):
     =============  ==========================================================================================
     ``size``       messages and bytes of the mailbox
     ``sync``       the source's end of a dsync stream
-    ``hold``       close the mailbox; answered when nothing has it open any more
+    ``hold``       close the mailbox; answered when nothing has it open any more, with what its rules remember
     ``evidence``   the source's evidence
     ``give-away``  the hand-over: ``ok`` means that the target is the owner from now on
     ``lift``       end the hold
@@ -56,6 +56,9 @@ class PeerReply(Message):
     words: str = ""
     stand: str = ""
     evidence: str = ""
+    memory: str = ""
+    """What the mailbox's rules remember, in base64: with the answer to ``hold``."""
+
     messages: int = 0
     octets: int = 0
 

@@ -27,17 +27,20 @@ class TestCa:
         self.path = folder / "ca.crt"
         self.path.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, folder: Path, names: Sequence[str]) -> str:
-        """Write ``service.crt`` and ``service.key`` and return the fingerprint."""
+    def issue(
+        self, folder: Path, names: Sequence[str], stem: str = "service", usage: x509.ObjectIdentifier | None = None
+    ) -> str:
+        """Write ``service.crt`` and ``service.key`` and return the fingerprint; good for ``usage``, or for all."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-        certificate = (
-            self._builder(subject, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
-            .sign(self._key, hashes.SHA256())
+        builder = self._builder(subject, key.public_key()).add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False
         )
-        (folder / "service.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        path = folder / "service.key"
+        if usage is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        (folder / f"{stem}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        path = folder / f"{stem}.key"
         path.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,

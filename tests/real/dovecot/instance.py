@@ -32,6 +32,7 @@ from ..common.machines import Rooted, short_folder
 from ..common.services import Process
 from ..common.waiting import wait_until
 
+WAY_OUT = 10026
 NODE = "ms1.cluster.test"
 MX = "127.0.0.1"
 """The address from which the cluster's one MX delivers."""
@@ -167,6 +168,7 @@ class Instance(Driven):
             pop3s=10995,
             lmtp=lmtp,
             sieve=14190,
+            way_out=f"{address}:{WAY_OUT}",
             user=MAIL_USER,
             uid=MAIL_UID,
             auth_group=group,

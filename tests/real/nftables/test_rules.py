@@ -50,7 +50,7 @@ else:
 """
 _LISTEN = f"""
 import socket, time
-ports = {[24, 993, 8444, 8445, 8446, *LOG_PORTS.values()]}
+ports = {[24, 993, 8444, 8445, 8446, 10025, *LOG_PORTS.values()]}
 held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in ports]
 print("ready", flush=True)
 time.sleep(600)
@@ -180,6 +180,16 @@ def test_only_homes_teach_an_mx(net: Net) -> None:
     assert net.knock(OTHER_HOME, HOME, 8445) == "open"
     assert net.knock(STRANGER, HOME, 8445) == "refused"
     assert net.knock(STRANGER, HOME, 24) == "open", "it is no home"
+
+
+def test_only_homes_send_through_an_mx(net: Net) -> None:
+    net.bring(replace(SETTINGS, roles=(Role.MX,)))
+    assert net.knock(OTHER_HOME, HOME, 10025) == "open"
+    assert net.knock(STRANGER, HOME, 10025) == "refused"
+    assert net.knock(MX, HOME, 10025) == "refused", "another MX"
+    assert net.knock(MX6, HOME6, 10025) == "refused"
+    net.bring(replace(SETTINGS, roles=(Role.BACKUP_MX,)))
+    assert net.knock(STRANGER, HOME, 10025) == "open", "nothing of ours is there"
 
 
 def test_a_home_may_be_a_log_node(net: Net) -> None:

@@ -89,9 +89,9 @@ def net(root: str, ca: TestCa, tmp_path: Path) -> Iterator[Net]:
             home.up()
         stack.enter_context(resolver(f"{subnet}.53", {"outside.test": outside.address}))
 
-        def start(name: str, *rows: object) -> Instance:
+        def start(name: str, *rows: object, cluster: Sequence[Node] = nodes) -> Instance:
             folder = stack.enter_context(short_folder(root, "rp-"))
-            instance = Instance(root, folder, nodes, f"{name}.cluster.test", ca)
+            instance = Instance(root, folder, cluster, f"{name}.cluster.test", ca)
             stack.callback(stop_leftovers, folder)
             stack.callback(instance.stop)
             instance.install(f"{subnet}.53", rows)  # type: ignore[arg-type]

@@ -112,10 +112,16 @@ class _Conversation(socketserver.BaseRequestHandler):
             text = line if number == len(lines) else f"{line[:3]}-{line[4:]}"
             self.connection.sendall(f"{text}\r\n".encode())
 
+    def _take(self, mail: Mail) -> None:
+        self.home.mails.append(mail)
+        for _ in mail.recipients if self.home.lmtp else mail.recipients[:1]:
+            self._say("250 2.0.0 Saved")
+
     def _talk(self) -> None:
         self.stream = self.connection.makefile("rb")
         self._say("220 home ready")
         sender, recipients, options = "", [], ()
+        chunks: list[bytes] = []
         while line := self.stream.readline():  # of another stream after STARTTLS
             words = line.decode().rstrip()
             verb = words[:4].upper()
@@ -151,9 +157,15 @@ class _Conversation(socketserver.BaseRequestHandler):
                     if not line:
                         return  # cut off in the middle
                     lines.append(line.removeprefix(b"."))
-                self.home.mails.append(Mail(sender, tuple(recipients), b"".join(lines), self.tls, options))
-                for _ in recipients if self.home.lmtp else recipients[:1]:
-                    self._say("250 2.0.0 Saved")
+                self._take(Mail(sender, tuple(recipients), b"".join(lines), self.tls, options))
+            elif verb == "BDAT":
+                _, size, *last = words.split()
+                chunks.append(self.stream.read(int(size)))
+                if last:
+                    self._take(Mail(sender, tuple(recipients), b"".join(chunks), self.tls, options))
+                    chunks = []
+                else:
+                    self._say("250 2.0.0 OK")
             elif verb == "QUIT":
                 self._say("221 2.0.0 Bye")
                 return

@@ -144,6 +144,16 @@ def test_what_came_during_the_passes_is_in_the_copy(pair: Pair) -> None:
     assert pair.target.mail.read_bytes().endswith(b"one more")
 
 
+def test_what_its_rules_remember_goes_with_the_mailbox(pair: Pair) -> None:
+    """As it is when the mailbox is closed; what the copy remembered from another time is gone."""
+    pair.source.remembered, pair.target.remembered = bytes(range(256)), b"of old"
+    copied(pair)
+    assert pair.target.remembered == b"of old"
+    pair.order(Wanted.HAND_OVER)
+    wait_for(lambda: pair.target.admitted.get(7) == "everyone", "the target opens")
+    assert pair.target.remembered == bytes(range(256))
+
+
 def test_sides_that_differ_are_not_handed_over(pair: Pair) -> None:
     copied(pair)
     pair.target.planted = "a stray message"

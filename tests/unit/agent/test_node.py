@@ -16,6 +16,7 @@ from roost.domain.desired import BUCKETS, NodeSettings, Table, Value, bucket_of,
 from roost.domain.errors import DaemonFailed, TooMuchChange
 from roost.drivers.null import MemoryTable, NullDriver
 from roost.host.fake import FakeHost, FakeServices
+from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
 from roost.wire.agent_messages import BucketReply, BucketRequest, DigestReply, DigestRequest, TableNews
 
@@ -311,3 +312,34 @@ def test_a_role_that_is_lost_stops_its_daemon() -> None:
     assert not bench.services.is_active("mail")
     assert bench.driver.path not in bench.host.files
     assert bench.node.positions() == {"settings": 2}
+
+
+class TwoFold(NullDriver):
+    """A daemon that has a table on MX hosts only, as Postfix has."""
+
+    def tables(self, settings: NodeSettings, host: Host) -> tuple[TableStore, ...]:
+        return super().tables(settings, host) if Role.MX in settings.roles else ()
+
+
+def test_a_daemon_waits_for_a_table_only_where_the_node_follows_it() -> None:
+    """It runs on a home at once; on one that becomes an MX when the table is there; it leaves it with the role."""
+    bench = Bench(waits=True)
+    bench.driver = TwoFold("mail", frozenset({Role.MX, Role.STORAGE}), (bench.table,))
+    bench.driver.waits_for_table = Table.RECIPIENTS
+    bench.boot()
+    home, both = (
+        dataclasses.replace(settings(n), roles=roles)
+        for n, roles in enumerate(((Role.STORAGE,), (Role.MX, Role.STORAGE)), 1)
+    )
+    bench.node.take_settings(home)
+    assert bench.services.is_active("mail")
+    assert bench.node.positions() == {"settings": 1}
+    bench.node.take_settings(both)
+    assert not bench.services.is_active("mail"), "with an empty table it would refuse everybody"
+    bench.node.take_rows("recipients", TableNews(rows=[], upto=5, more=False))
+    assert bench.services.is_active("mail")
+    bench.node.take_settings(dataclasses.replace(home, revision=3))
+    assert bench.services.is_active("mail")
+    assert bench.node.positions() == {"settings": 3}, "it follows the table no longer"
+    bench.node.take_settings(dataclasses.replace(both, revision=4))
+    assert not bench.services.is_active("mail"), "rows that came meanwhile are missing"

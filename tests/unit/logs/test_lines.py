@@ -201,7 +201,7 @@ class TestDovecot:
             ("msgid=unspecified: saved mail to INBOX", "stored", "INBOX"),
             ("sieve: msgid=<a@b>: stored mail into mailbox 'INBOX'", "stored", "INBOX"),
             ("sieve: msgid=<a@b>: fileinto action: stored mail into mailbox 'Shop/It''s'", "stored", "Shop/It''s"),
-            ("sieve: msgid=<a@b>: redirect action: forwarded to <x@y.test>", "forwarded to x@y.test", ""),
+            ("sieve: msgid=<a@b>: redirect action: forwarded to <x@y.test>", "redirected to x@y.test", ""),
             (
                 (
                     "sieve: msgid=<a@b>: discard action: Marked message to be discarded if not explicitly delivered "
@@ -222,7 +222,7 @@ class TestDovecot:
         begin = "lmtp(john@example.test)<1><zd4SJs4jCGsUWgAAg+zDdQ>: sieve: msgid=<a@b>: "
         taken(read)("dovecot", f"{begin}forwarded to <x@y.test>", f"{begin}stored mail into mailbox 'INBOX'")
         read("postfix/lmtp", delivery())
-        assert (read.recipient.action, read.recipient.folder) == ("forwarded to x@y.test, stored", "INBOX")
+        assert (read.recipient.action, read.recipient.folder) == ("redirected to x@y.test, stored", "INBOX")
 
     @pytest.mark.parametrize(
         ("text", "found"),

@@ -7,6 +7,7 @@ agent dies, by Dovecot's own query (``roost.ports.mailstore``).
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -183,7 +184,7 @@ class Source:
                 raise
             hold.evidence = self._pool.submit(self.store.evidence, order, deep=request.deep)
             step(order.move, "held", ms=_since(hold.began))
-            return PeerReply(ok=True)
+            return PeerReply(ok=True, memory=base64.b64encode(self.store.memory(order)).decode("ascii"))
 
     def _evidence(self, request: PeerRequest, order: Order) -> Evidence:
         hold = self._holds.get(order.move)

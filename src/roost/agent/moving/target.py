@@ -6,6 +6,7 @@ may be stopped or die at any point: another one begins again from the order and 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import threading
 import time
@@ -252,7 +253,8 @@ class Worker:
             nonlocal began
             began = time.monotonic()
             asked = PeerRequest(do="hold", move=order.move, attempt=order.attempt, deep=order.deep)
-            _yes(line.ask(asked, order.hold + 1.0))
+            held = _yes(line.ask(asked, order.hold + 1.0))
+            self.store.remember(order, base64.b64decode(held.memory))
 
         mine, found = Evidence({}), ["Nothing has been compared."]
         if self._quiet:

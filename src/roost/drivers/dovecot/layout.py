@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roost.ports.host import LESSONS, TLS_CA, TLS_CERTIFICATE, TLS_KEY
+from roost.ports.host import LESSONS, TLS_CA, TLS_CERTIFICATE, TLS_KEY, WAY_OUT
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class Layout:
     lmtp: int = 24
     sieve: int = 4190
     """ManageSieve (RFC 5804)."""
+
+    way_out: str = WAY_OUT
+    """Where what users' rules send is handed over: address and port."""
 
     user: str = "vmail"
     uid: int = 5000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roost.domain.evidence import Evidence
 from roost.domain.move import Order
-from roost.drivers.dovecot import copying, fence, peers
+from roost.drivers.dovecot import copying, fence, memory, peers
 from roost.drivers.dovecot.copying import Admitted, Mark, Notes
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.doveadm import Doveadm, fields
@@ -99,6 +99,14 @@ class DovecotMailstore:
         """Return the source's end."""
         return copying.server_argv(self._layout, self._user(order))
 
+    def memory(self, order: Order) -> bytes:
+        """Return what the rules remember."""
+        return memory.read(self._place(order))
+
+    def remember(self, order: Order, content: bytes) -> None:
+        """Give it to the copy."""
+        memory.write(fence.mailbox_folder(self._layout, fence.home_of(order)), content, self._layout.uid)
+
     def found(self, order: Order) -> Copy:
         """Say what is there. A copy that the source of an earlier move has kept is put back to its place first."""
         home = fence.open_again(self._layout, fence.home_of(order))
@@ -159,14 +167,17 @@ class DovecotMailstore:
 
     def evidence(self, order: Order, *, deep: bool = False) -> Evidence:
         """Return the mailbox as it is here."""
-        home = Path(self._layout.mail) / fence.home_of(order)
-        place = fence.moving(home) if fence.is_fence(home) else home
-        return self._witness.look(order.move, self._user(order), place, deep=deep)
+        return self._witness.look(order.move, self._user(order), self._place(order), deep=deep)
 
     def size(self, order: Order) -> tuple[int, int]:
         """Return messages and bytes."""
         values = fields(self._doveadm.run("mailbox status", "messages vsize", "*", user=self._user(order)))
         return sum(map(int, values[1::3])), sum(map(int, values[2::3]))
+
+    def _place(self, order: Order) -> Path:
+        """Return where the mail is now."""
+        home = Path(self._layout.mail) / fence.home_of(order)
+        return fence.moving(home) if fence.is_fence(home) else home
 
     def _user(self, order: Order) -> str:
         """Return the name by which doveadm finds the mail where it is now."""

@@ -31,6 +31,9 @@ HELD = "roost-held"
 _PASSING_SECONDS = 60
 """How long a login may take that is led elsewhere: longer than any hold."""
 
+_VACATION_DAYS = 7
+"""RFC 5230 section 4.1: between two answers to one sender, where a script does not say how many."""
+
 LESSON_BYTES = 1_000_000
 """Largest message that the filter learns from,"""
 
@@ -89,6 +92,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "deliverers": _deliverers(settings),
         "trusted": _trusted(settings),
         "passing_seconds": _PASSING_SECONDS,
+        "vacation_days": max(_VACATION_DAYS, settings.policy.vacation_min_days),
         "mark": MARK,
         "lesson_bytes": LESSON_BYTES,
         "lessons_an_hour": LESSONS_AN_HOUR,

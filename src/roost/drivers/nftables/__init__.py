@@ -1,4 +1,4 @@
-"""Who may deliver mail to a home, and teach an MX: the packet filter."""
+"""Who may deliver mail to a home, teach an MX, and send through it: the packet filter."""
 
 from roost.drivers.nftables.driver import Nftables
 

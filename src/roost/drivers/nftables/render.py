@@ -18,6 +18,9 @@ PEER_PORT = 8444
 LESSONS_PORT = 8445
 """Where the agents of MX hosts take from the homes what their filters are to learn."""
 
+WAY_OUT_PORT = 10025
+"""Where the MX hosts take from the homes what users' rules send to the world."""
+
 TRACES_PORT = 8446
 """Where the agent of a log node answers the controller what became of mail."""
 
@@ -41,11 +44,13 @@ def render(settings: NodeSettings, path: str) -> tuple[File, ...]:
         "senders": _senders(settings) if log else {},
         "home": home,
         "taught": taught,
+        "relays": Role.MX in settings.roles,
         "first": FIRST_PORT,
         "last": FIRST_PORT + PORTS - 1,
         "lmtp": LMTP_PORT,
         "peer": PEER_PORT,
         "lessons": LESSONS_PORT,
+        "way_out": WAY_OUT_PORT,
         "traces": TRACES_PORT,
     }
     return (File(path, _TEMPLATES.get_template("nftables.conf.j2").render(values), 0o600),)

@@ -1,7 +1,9 @@
-"""The driver of Postfix on MX hosts and backup MX: implements ``roost.ports.driver.Driver``.
+"""The driver of Postfix on MX hosts, backup MX and homes: implements ``roost.ports.driver.Driver``.
 
-A changed file means a reload, which ends no session. ``master.cf`` changes only with a new release of Roost, or
-when an administrator's own Postfix is taken over: then a restart, since a reload does not move listening sockets.
+A changed file means a reload, which ends no session. ``master.cf`` changes only with a new release of Roost, with the
+node's roles, or when an administrator's own Postfix is taken over: then a restart, since a reload does not move
+listening sockets. What a node's Postfix is there for follows from its files: ``master.cf`` names its doors, and only
+an MX has a list of mail domains.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from roost.domain.cluster import Role
-from roost.domain.desired import NodeSettings, Table
+from roost.domain.desired import FOLLOWERS, NodeSettings, Table
 from roost.domain.errors import DaemonFailed
 from roost.drivers.postfix import render
 from roost.drivers.postfix.layout import Layout
@@ -32,15 +34,16 @@ _QUIET_PRIMARY = 30.0
 
 
 class Postfix:
-    """One MX's Postfix.
+    """One machine's Postfix.
 
     ``probe(address, port)`` returns the first line that a server says, '' where it says none
     (``roost.host.probe.greeting``); ``hold`` stays connected to a server (``roost.host.line.hold``).
     """
 
     name = "postfix"
-    roles = frozenset({Role.MX, Role.BACKUP_MX})
+    roles = frozenset({Role.MX, Role.BACKUP_MX, Role.STORAGE})
     waits_for_table: Table | None = Table.RECIPIENTS
+    """A home that is no MX has no recipients to know."""
 
     def __init__(self, probe: Callable[[str, int], str], hold: Hold, layout: Layout | None = None) -> None:
         self._probe = probe
@@ -62,20 +65,25 @@ class Postfix:
 
     def check(self, host: Host) -> None:
         """Have Postfix read the files; a warning of ``postconf`` or ``postmap`` counts as a failure."""
-        require_liblmdb()
         where = self._layout
+        if self._is_mx(host):
+            require_liblmdb()
         for show in ("-n", "-M"):
             ran = host.run(["postconf", "-c", where.config, show], check=False)
             if ran.code != 0 or ran.err.strip():
                 raise DaemonFailed(f"postconf: {ran.err.strip() or ran.code}")
-        for kind, path in (
-            ("texthash", where.domains),
-            ("texthash", where.waiting),
-            ("regexp", where.replies),
-            ("regexp", where.commands),
-            ("cidr", where.judged),
-        ):
-            self._ask_table(host, f"{kind}:{path}")
+        self._ask_table(host, f"regexp:{where.replies}")
+        if self._is_mx(host):
+            for kind, path in (
+                ("texthash", where.domains),
+                ("texthash", where.waiting),
+                ("regexp", where.commands),
+                ("cidr", where.judged),
+                ("cidr", where.homes),
+            ):
+                # Only a primary has homes that send.
+                if path != where.homes or host.read(path) is not None:
+                    self._ask_table(host, f"{kind}:{path}")
         # Its warnings are about files of the distribution, which are not ours to judge.
         ran = host.run(["postfix", "-c", where.config, "check"], check=False)
         if ran.code != 0:
@@ -93,13 +101,12 @@ class Postfix:
 
     def activate(self, host: Host, services: Services, changed: frozenset[str]) -> None:
         """Start, reload, or restart what hangs. Missing tables are made by the agent's rows only."""
-        del host
         active = services.is_active(_UNIT)
         if changed or not active:
             services.enable(_UNIT)
         if not active:
             return
-        if self._layout.master in changed or not self._greeting().startswith("220 "):
+        if self._layout.master in changed or self._silent(host):
             services.restart(_UNIT)
         elif changed:
             services.reload(_UNIT)
@@ -108,19 +115,21 @@ class Postfix:
         """Raise ``DaemonFailed`` unless Postfix greets and its tables can be read."""
         if not services.is_active(_UNIT):
             raise DaemonFailed(f"{_UNIT} is not active.")
-        line = self._greeting()
-        if not line.startswith("220 "):
-            raise DaemonFailed(f"Postfix says {line!r} on port {self._layout.smtp} where a greeting was expected.")
-        for path in (self._layout.recipients, self._layout.hops, self._layout.refusals):
-            self._ask_table(host, f"lmdb:{path}")
+        if silent := self._silent(host):
+            raise DaemonFailed(silent)
+        if self._is_mx(host):
+            for path in (self._layout.recipients, self._layout.hops, self._layout.refusals):
+                self._ask_table(host, f"lmdb:{path}")
 
     def stop(self, services: Services) -> None:
         """Stop and disable Postfix; queue and tables stay."""
         services.disable(_UNIT)
 
     def tables(self, settings: NodeSettings, host: Host) -> tuple[TableStore, ...]:
-        """Return the table ``recipients``."""
-        del settings, host
+        """Return the table ``recipients``; none on a home that is no MX."""
+        del host
+        if not self._follows(settings):
+            return ()
         require_liblmdb()
         self._recipients.settle()
         return (self._recipients,)
@@ -131,8 +140,9 @@ class Postfix:
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Flush the queue where a server that mail waits for has come back; try mail whose mailbox has moved."""
-        self._recipients.settle()
-        self._recipients.moved.hurry(host, self._layout.config)
+        if self._follows(settings):
+            self._recipients.settle()
+            self._recipients.moved.hurry(host, self._layout.config)
         backup = Role.BACKUP_MX in settings.roles
         if self._watch.look(self._next_hops(settings), _QUIET_PRIMARY if backup else _QUIET_HOME):
             # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).
@@ -149,13 +159,39 @@ class Postfix:
         self._recipients.close()
 
     def _next_hops(self, settings: NodeSettings) -> list[Target]:
+        """Return to whom a line is held: none on a home, of which there may be many for each MX."""
+        if not self._follows(settings):
+            return []
         backup = Role.BACKUP_MX in settings.roles
-        peers = settings.having(Role.MX if backup else Role.STORAGE)
         port = self._layout.smtp if backup else self._layout.lmtp
+        peers = settings.having(Role.MX if backup else Role.STORAGE)
         return [(peer.addresses[0], port) for peer in peers if peer.addresses]
 
-    def _greeting(self) -> str:
-        return self._probe(self._layout.probe, self._layout.smtp)
+    @staticmethod
+    def _follows(settings: NodeSettings) -> bool:
+        return not FOLLOWERS[Table.RECIPIENTS].isdisjoint(settings.roles)
+
+    def _is_mx(self, host: Host) -> bool:
+        """Say whether the files that stand there are those of an MX or a backup MX."""
+        return host.read(self._layout.domains) is not None
+
+    def _silent(self, host: Host) -> str:
+        """Return what is wrong with a door that ``master.cf`` names; '' where all greet."""
+        for address, port in self._doors(host):
+            line = self._probe(address, port)
+            if not line.startswith("220 "):
+                return f"Postfix says {line!r} on port {port} where a greeting was expected."
+        return ""
+
+    def _doors(self, host: Host) -> list[Target]:
+        """Return address and port of every service that listens on the network (master(5))."""
+        file = host.read(self._layout.master)
+        lines = [line.split() for line in file.content.splitlines()] if file else []
+        names = [words[0] for words in lines if words[1:2] == ["inet"]]
+        if not names:
+            raise DaemonFailed(f"{self._layout.master} names no service that listens.")
+        doors = [name.rpartition(":") for name in names]
+        return [(address or self._layout.probe, int(port)) for address, _, port in doors]
 
     def _ask_table(self, host: Host, table: str) -> None:
         """Raise ``DaemonFailed`` unless Postfix can read the table, which cannot hold what is asked for."""

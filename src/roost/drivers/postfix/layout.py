@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from roost.ports.host import FILTER_DOOR, TLS_CA, TLS_CERTIFICATE, TLS_KEY
+from roost.ports.host import (
+    FILTER_DOOR,
+    IDENTITY_CERTIFICATE,
+    IDENTITY_KEY,
+    TLS_CA,
+    TLS_CERTIFICATE,
+    TLS_KEY,
+    WAY_OUT,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,10 @@ class Layout:
     certificate: str = TLS_CERTIFICATE
     key: str = TLS_KEY
     ca: str = TLS_CA
+    identity_certificate: str = IDENTITY_CERTIFICATE
+    """By it a home is known to the MX hosts; so is its key, which Postfix reads before it gives up root."""
+
+    identity_key: str = IDENTITY_KEY
 
     listen: str = ""
     """The one address on which Postfix listens; '' for all."""
@@ -39,6 +51,12 @@ class Layout:
 
     lmtp: int = 24
     """Port on which the homes take mail."""
+
+    way_out: int = 10025
+    """Port on which MX hosts take from the homes what users' rules send."""
+
+    leaving: str = WAY_OUT
+    """Where a home's Postfix takes it from Dovecot: address and port."""
 
     filter: str = FILTER_DOOR
     """Where the filter is asked: address and port."""
@@ -77,6 +95,11 @@ class Layout:
     def judged(self) -> str:
         """Path of the clients whose mail has been judged already, a cidr_table(5)."""
         return f"{self.config}/roost-judged"
+
+    @property
+    def homes(self) -> str:
+        """Path of the clients that may send through this MX, a cidr_table."""
+        return f"{self.config}/roost-homes"
 
     @property
     def recipients(self) -> str:

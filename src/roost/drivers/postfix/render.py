@@ -2,10 +2,15 @@
 
 One set of templates serves Postfix 3.7 (Debian 12) and 3.10 (Debian 13), MX and backup MX. The words that are used
 mean the same in all of them, but for what 3.10 has begun to do unasked, which is switched off there.
+
+A home that is no MX has a Postfix that only brings out what users' rules send: ``home.cf.j2`` is its ``main.cf``.
+On a home that is an MX besides, the MX's own Postfix takes that, too.
 """
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import re
 
 import idna
@@ -35,8 +40,15 @@ _TEMPLATES = jinja2.Environment(
 def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, ...]:
     """Return every file of the driver; raises ``BadSetting`` for a Postfix that is too old."""
     version = _version(facts)
+    home = Role.STORAGE in settings.roles
+    mx = not {Role.MX, Role.BACKUP_MX}.isdisjoint(settings.roles)
     values = {
         "node": settings.node,
+        "home": home,
+        "mx": mx,
+        "primary": Role.MX in settings.roles,
+        "outward": _outward(settings, layout),
+        "sources": _sources(settings),
         "domains": [domain.name for domain in settings.domains],
         "refuses": any(domain.refuses for domain in settings.domains),
         "policy": settings.policy,
@@ -44,9 +56,17 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "backup": Role.BACKUP_MX in settings.roles,
         "tls_required": version >= _FIRST_WITH_TLS_REQUIRED,
         "primaries": _primaries(settings, layout),
-        "listen": f"{layout.listen}:{layout.smtp}" if layout.listen else layout.smtp,
+        "listen": _listen(layout, layout.smtp),
+        "way_out": _listen(layout, layout.way_out),
         "fingerprint": facts.certificate or "none yet",
     }
+    if not mx:
+        return (
+            File(layout.main, _text("home.cf.j2", values)),
+            File(layout.master, _text("master.cf.j2", values)),
+            File(layout.replies, _text("roost-replies-out.j2", values)),
+        )
+    homes = (File(layout.homes, _HEADER + _homes(settings)),) if Role.MX in settings.roles else ()
     return (
         File(layout.main, _text("main.cf.j2", values)),
         File(layout.master, _text("master.cf.j2", values)),
@@ -55,6 +75,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         File(layout.waiting, _HEADER + _waiting(settings)),
         File(layout.commands, _HEADER + _commands(settings)),
         File(layout.judged, _HEADER + _judged(settings)),
+        *homes,
     )
 
 
@@ -82,6 +103,34 @@ def _primaries(settings: NodeSettings, layout: Layout) -> str:
     port = "" if layout.smtp == 25 else f":{layout.smtp}"
     hops = ", ".join(f"[{peer.name}]{port}" for peer in settings.having(Role.MX))
     return f"relay:{hops}" if hops else "retry:4.3.0 There is no primary MX yet"
+
+
+def _listen(layout: Layout, port: int) -> str:
+    return f"{layout.listen}:{port}" if layout.listen else str(port)
+
+
+def _outward(settings: NodeSettings, layout: Layout) -> str:
+    """Return the transport of a home: the first MX that answers. Each home begins with another, to share the work."""
+    names = [peer.name for peer in settings.having(Role.MX)]
+    if not names:
+        return "retry:4.3.0 There is no MX yet"
+    first = hashlib.sha256(settings.node.encode()).digest()[0] % len(names)
+    return "smtp:" + ", ".join(f"[{name}]:{layout.way_out}" for name in names[first:] + names[:first])
+
+
+def _sources(settings: NodeSettings) -> dict[str, str]:
+    """Return by which setting a home comes from which of its addresses: one that the MX hosts know."""
+    names = {4: "smtp_bind_address", 6: "smtp_bind_address6"}
+    found: dict[str, str] = {}
+    for address in settings.addresses:
+        found.setdefault(names[ipaddress.ip_address(address).version], address)
+    return found
+
+
+def _homes(settings: NodeSettings) -> str:
+    """Return who may send through an MX."""
+    addresses = {ip for peer in settings.having(Role.STORAGE) for ip in peer.addresses}
+    return "".join(f"{address} OK\n" for address in sorted(addresses))
 
 
 def _waiting(settings: NodeSettings) -> str:
