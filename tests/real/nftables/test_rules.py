@@ -50,7 +50,7 @@ else:
 """
 _LISTEN = f"""
 import socket, time
-ports = {[24, 993, 8444, 8445, 8446, *LOG_PORTS.values()]}
+ports = {[24, 993, 8444, 8445, 8446, 8447, *LOG_PORTS.values()]}
 held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in ports]
 print("ready", flush=True)
 time.sleep(600)
@@ -234,3 +234,19 @@ def test_a_file_that_is_wrong_is_not_loaded(net: Net) -> None:
 def replace_peers(*peers: Peer) -> NodeSettings:
     """Return the settings with these nodes only."""
     return replace(SETTINGS, peers=peers)
+
+
+def test_figures_are_asked_for_by_controllers_and_whom_the_policy_names(net: Net) -> None:
+    """Networks that hold each other, or controllers, are one to nft."""
+    control = Peer("control.example.net", (STRANGER,), (Role.CONTROL,))
+    settings = replace(SETTINGS, peers=(*SETTINGS.peers, control))
+    net.bring(settings)
+    assert net.knock(STRANGER, HOME, 8447) == "open"
+    assert net.knock(MX, HOME, 8447) == "refused"
+    assert net.knock(MX6, HOME6, 8447) == "refused"
+    networks = ("198.18.7.11", "198.18.7.10/31", "198.18.7.96/28", "2001:db8:7::/64", "203.0.113.0/24", "203.0.113.7")
+    net.bring(replace(settings, policy=Policy(metrics_from=networks)))
+    assert net.knock(MX, HOME, 8447) == "open"
+    assert net.knock(MX6, HOME6, 8447) == "open"
+    assert net.knock(STRANGER, HOME, 8447) == "open"
+    assert net.knock(OTHER_HOME, HOME, 8447) == "refused"
