@@ -161,7 +161,8 @@ curl --cacert /etc/roost/controller-ca.crt -H "Authorization: Bearer $(cat /etc/
     https://control.example.net:8443/v1/status
 ```
 
-**`/metrics`** is for a monitoring system, with a key or a certificate for monitoring; see [how](../howto/monitoring.md).
+**`/metrics`** is for a monitoring system, with a key or a certificate for monitoring; see
+[how](../howto/monitoring.md).
 
 **Requests below `/agent`** are for the nodes' agents. They need the node's identity certificate, except the
 first two, with which a node joins.
@@ -301,9 +302,10 @@ _TELLERS = {
 }
 
 _METRICS_HEAD = """\
-What agents serve at port 8447, and the controller at its own; [how to read it](../howto/monitoring.md). Times are in
-seconds, sizes in bytes. Counters begin at 0 with the agent or the controller. `home`, `mx`, `node` and `sender` are names
-of nodes; `home` may also be `outside`. No label holds a user, an address, or the name of a foreign server."""
+What agents serve at port 8447, and the controller at its own; [how to read it](../howto/monitoring.md). Times
+are in seconds, sizes in bytes. Counters begin at 0 with the agent or the controller. `home`, `mx`, `node` and
+`sender` are names of nodes; `home` may also be `outside`. No label holds a user, an address, or the name of a
+foreign server."""
 
 
 # Text

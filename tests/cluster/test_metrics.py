@@ -73,11 +73,15 @@ def _text(asking: Machine, node: Machine, *, certificate: str = f"{FOLDER}/monit
 
 def _values(asking: Machine, node: Machine, name: str) -> dict[str, float]:
     """Return the values of a metric by the text of their labels."""
-    return {labels or "": float(value) for found, labels, value in _SAMPLE.findall(_text(asking, node)) if found == name}
+    return {
+        labels or "": float(value) for found, labels, value in _SAMPLE.findall(_text(asking, node)) if found == name
+    }
 
 
 def _sum(asking: Machine, node: Machine, name: str, *words: str) -> float:
-    return sum(value for labels, value in _values(asking, node, name).items() if all(word in labels for word in words))
+    return sum(
+        value for labels, value in _values(asking, node, name).items() if all(word in labels for word in words)
+    )
 
 
 def _wait(said: Callable[[], object], what: str, seconds: float = 60) -> None:

@@ -116,10 +116,9 @@ def _mark(node: NodeView, subjects: set[str]) -> str:
 
 def lines_of(found: Status) -> list[str]:
     """Return the cluster in a sentence, and its mail and users in another where anything is known of them."""
+    things = (_count(found.domains, "domain"), _count(found.mailboxes, "mailbox"), _count(len(found.nodes), "node"))
     lines = [
-        f"Cluster {found.cluster}, Roost {found.version}, revision {found.revision}: "
-        f"{_count(found.domains, 'domain')}, {_count(found.mailboxes, 'mailbox')}, "
-        f"{_count(len(found.nodes), 'node')}"
+        f"Cluster {found.cluster}, Roost {found.version}, revision {found.revision}: {', '.join(things)}",
     ]
     if any(node.figures for node in found.nodes):
         told = [f"{_count(found.queue, 'message')} in queues", _count(found.sessions, "session")]

@@ -30,7 +30,7 @@ class Seen:
     health: dict[str, str] = field(default_factory=dict)
     checked: int = 0
     at: datetime | None = None
-    glance: Glance = Glance()
+    glance: Glance = field(default_factory=Glance)
     skew: float = 0.0
 
     def connected(self, now: datetime) -> bool:
@@ -87,9 +87,7 @@ class Followers:
         """Return a copy of what is known of a node."""
         with self._lock:
             seen = self._seen.get(node, Seen())
-            return replace(
-                seen, positions=dict(seen.positions), moved=dict(seen.moved), health=dict(seen.health)
-            )
+            return replace(seen, positions=dict(seen.positions), moved=dict(seen.moved), health=dict(seen.health))
 
     def everybody(self) -> dict[str, Seen]:
         """Return a copy of what is known of every node that was ever heard."""

@@ -23,7 +23,7 @@ from roost.ports.store import SETTINGS, Reader, Store
 
 @dataclass(frozen=True)
 class Status:
-    """Everything at one moment. ``waiting`` has the mail by home, over all MX hosts; ``moves`` the open ones by state."""
+    """Everything at one moment. ``waiting`` has the mail by home, over all MX hosts; ``moves`` the open ones."""
 
     cluster: Cluster
     revision: int
@@ -56,7 +56,7 @@ def status(store: Store, followers: Followers, mover: Mover, now: datetime) -> S
         moving = [Warned(*words, "move-stuck") for words in stuck(view, mover, now)]
         moves = {str(state): sum(view.count_moves([state]).values()) for state in sorted(OPEN)}
     waiting = _waiting(nodes)
-    # The one place where warnings come together; each has a name, and the controller tells how many there are of each.
+    # The one place where warnings come together; the controller tells how many there are of each name.
     found = (
         *(warned for entry in nodes for warned in warnings.of_node(entry, now)),
         *warnings.of_cluster(cluster),

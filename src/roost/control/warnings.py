@@ -1,9 +1,9 @@
 """What somebody should know, each with a name that stays, a sentence, and what to do about it.
 
 The names are for programs: ``roost status --output json`` has them, and ``roost_warnings`` counts them, so that a
-monitoring system need not know this list. What is measured elsewhere (a probe of the way of mail, say) becomes a warning
-by a function here that returns ``Warned``, called in ``control.status``; and a figure by a line in ``domain.figures`` and
-one in ``control.figures``.
+monitoring system need not know this list. What is measured elsewhere (a probe of the way of mail, say) becomes a
+warning by a function here that yields ``Warned``, called in ``control.status``; and a figure by a line in
+``domain.figures`` and one in ``control.figures``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FILTER = {"rspamd", "redis"}
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """A node and what it last said; ``late`` in revisions, ``late_since`` when the first one that it lacks was made."""
+    """A node and what it last said; ``late`` in revisions, ``late_since`` when one that it lacks was made."""
 
     node: Node
     seen: Seen

@@ -1,8 +1,8 @@
 """Figures: what the controller and every agent tell a monitoring system. Pure: names, meanings, values.
 
-``METRICS`` is the one list. What is not in it cannot be exposed; ``docs/reference/metrics.md`` is written from it. A
-label never names a user, an address or a stranger's server: its values are nodes, roles' daemons and fixed words, so
-that the number of time series follows from the number of nodes alone.
+``METRICS`` is the one list. What is not in it cannot be told; ``docs/reference/metrics.md`` is written from it. A label
+never names a user, an address or a stranger's server: its values are nodes, daemons and fixed words, so that the number
+of time series follows from the number of nodes alone.
 
 ``Glance`` is the little of it that goes with every question of an agent to the controller: what ``roost status`` shows
 and warns of.
@@ -91,9 +91,7 @@ _LIST = (
     Metric("roost_memory_available_bytes", GAUGE, EVERY_NODE, "Memory that programs can still have."),
     Metric("roost_disk_size_bytes", GAUGE, EVERY_NODE, "Size of a file system that Roost uses.", ("path",)),
     Metric("roost_disk_free_bytes", GAUGE, EVERY_NODE, "What is free of it.", ("path",)),
-    Metric(
-        "roost_disk_inodes_free_ratio", GAUGE, EVERY_NODE, "Share of its files (inodes) that is free.", ("path",)
-    ),
+    Metric("roost_disk_inodes_free_ratio", GAUGE, EVERY_NODE, "Share of its files (inodes) that is free.", ("path",)),
     Metric(
         "roost_certificate_expires_timestamp_seconds",
         GAUGE,
@@ -112,7 +110,10 @@ _LIST = (
         "roost_table_paused", GAUGE, EVERY_NODE, "1 where a table cannot take rows at the moment; else 0.", ("table",)
     ),
     Metric(
-        "roost_controller_answered_timestamp_seconds", GAUGE, EVERY_NODE, "When the controller answered last; 0: never."
+        "roost_controller_answered_timestamp_seconds",
+        GAUGE,
+        EVERY_NODE,
+        "When the controller answered last; 0: never.",
     ),
     Metric(
         "roost_drift_findings_total",
@@ -142,9 +143,7 @@ _LIST = (
     ),
     Metric("roost_sessions", GAUGE, STORAGE, "Connections that are logged in.", ("protocol",)),
     Metric("roost_session_users", GAUGE, STORAGE, "Users who have a connection."),
-    Metric(
-        "roost_lessons_waiting", GAUGE, STORAGE, "Messages that the filter of an MX is still to learn.", ("mx",)
-    ),
+    Metric("roost_lessons_waiting", GAUGE, STORAGE, "Messages that the filter of an MX is still to learn.", ("mx",)),
     Metric(
         "roost_mail_attempts_total",
         COUNTER,
@@ -167,9 +166,7 @@ _LIST = (
         "Refusals: 'permanent' or 'temporary', of an 'envelope' or of a whole 'message'.",
         ("mx", "stage", "kind"),
     ),
-    Metric(
-        "roost_mail_judged_total", COUNTER, LOG, "Messages that the spam filter has judged.", ("mx", "verdict")
-    ),
+    Metric("roost_mail_judged_total", COUNTER, LOG, "Messages that the spam filter has judged.", ("mx", "verdict")),
     Metric(
         "roost_logins_total",
         COUNTER,
@@ -186,9 +183,7 @@ _LIST = (
         "Time from a line's writing on a node until it was read here, of the last one.",
         ("sender",),
     ),
-    Metric(
-        "roost_log_last_line_timestamp_seconds", GAUGE, LOG, "When a node wrote its last line.", ("sender",)
-    ),
+    Metric("roost_log_last_line_timestamp_seconds", GAUGE, LOG, "When a node wrote its last line.", ("sender",)),
     Metric("roost_cluster_revision", GAUGE, CONTROLLER, "The store's last revision."),
     Metric("roost_cluster_domains", GAUGE, CONTROLLER, "Mail domains."),
     Metric("roost_cluster_mailboxes", GAUGE, CONTROLLER, "Mailboxes at a home.", ("home",)),
@@ -217,9 +212,7 @@ _LIST = (
         (),
         PAUSE_SECONDS,
     ),
-    Metric(
-        "roost_warnings", GAUGE, CONTROLLER, "Warnings of 'roost status', by their names.", ("warning",)
-    ),
+    Metric("roost_warnings", GAUGE, CONTROLLER, "Warnings of 'roost status', by their names.", ("warning",)),
 )
 
 METRICS = {metric.name: metric for metric in _LIST}
@@ -240,8 +233,8 @@ class Glance:
 
     ``load`` is for each processor; ``disk`` the share in use of the fullest file system, which is ``disk_path``;
     ``memory`` the share that is available. ``queue`` is -1 on a node without one, so is ``sessions``. ``waiting`` has
-    the mail by home. ``lessons`` is what the MX that is furthest behind is still to learn; ``expires`` when the first of
-    the node's certificates ends; ``log_delay`` of the node whose lines come latest.
+    the mail by home. ``lessons`` is what the MX that is furthest behind is still to learn; ``expires`` when the first
+    of the node's certificates ends; ``log_delay`` of the node whose lines come latest.
     """
 
     at: float = 0.0
@@ -285,9 +278,7 @@ def glance_of(told: Iterable[Told], at: float) -> Glance:
     messages: dict[str, int] = {}
     for (home, _), count in of("roost_queue_waiting").items():
         messages[home] = messages.get(home, 0) + int(count)
-    ends = [
-        end for (name,), end in of("roost_certificate_expires_timestamp_seconds").items() if name != "monitoring"
-    ]
+    ends = [end for (name,), end in of("roost_certificate_expires_timestamp_seconds").items() if name != "monitoring"]
     return Glance(
         at=at,
         load=round(of("roost_load_ratio").get((), 0), 2),

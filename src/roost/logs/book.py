@@ -181,7 +181,8 @@ class Book:
             self.counts.refused(message.node, "message", reply, f"{at} {message.queue_id}")
         else:
             mark = f"{at} {message.queue_id} {which}"
-            self.counts.attempt(message.node, home, reply, fate, mark, at - arrived(message.day, message.key))
+            micros = at - arrived(message.day, message.key)
+            self.counts.attempt(message.node, home, reply, fate, mark=mark, micros=micros)
         return found
 
     def taken(self, message: Message, recipient: Recipient, session: str) -> None:

@@ -41,7 +41,8 @@ _log = structlog.get_logger()
 class Collector:
     """Reads ``logs``, writes ``folder``, and deletes days beyond ``keep_days``, where that is not 0.
 
-    ``counts`` counts what is read. ``clock`` tells microseconds since the epoch. ``halt`` is called with the name of each step, for tests.
+    ``counts`` counts what is read. ``clock`` tells microseconds since the epoch. ``halt`` is called with the name of
+    each step, for tests.
     """
 
     def __init__(

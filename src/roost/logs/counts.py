@@ -32,8 +32,8 @@ class Counts:
         self._heard: dict[str, tuple[float, float]] = {}
         self._doubles: dict[str, Doubles] = defaultdict(Doubles)
 
-    def attempt(self, mx: str, relay: str, reply: str, outcome: str, mark: str, micros: int) -> None:
-        """Count an attempt to deliver; ``micros`` is the time since the message came, ``mark`` tells it from others."""
+    def attempt(self, mx: str, relay: str, reply: str, outcome: str, *, mark: str, micros: int) -> None:
+        """Count an attempt to deliver, ``micros`` after the message came; ``mark`` tells it from all others."""
         if relay == "none" and (away := _AWAY.match(reply)):
             relay = away[1]
         home = relay if relay in self.homes else OUTSIDE

@@ -1,7 +1,7 @@
 """Figures as Prometheus reads them: its text format, written by prometheus_client.
 
-Every metric that has a value comes with its meaning and its kind, in the order of ``domain.figures.METRICS``; one that
-is not in that list is a fault in Roost, and raises ``KeyError``.
+Every metric that has a value comes with its meaning and its kind, in the order of ``domain.figures.METRICS``; one
+that is not in that list is a fault in Roost, and raises ``KeyError``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who may read figures: told by the certificate that a client shows, which the TLS library has verified already.
 
-A certificate for monitoring has one name, the URI ``domain.figures.MONITORING``, and no name of a host. So nowhere else
-in the cluster is it of any use: all others demand the name of a node.
+A certificate for monitoring has one name, the URI ``domain.figures.MONITORING``, and no name of a host. So nowhere
+else in the cluster is it of any use: all others demand the name of a node.
 """
 
 from __future__ import annotations

@@ -163,8 +163,8 @@ class NodeFigures(Resource):
     """What a node told of itself last, with its question to the controller; ``at`` is when, by its own clock.
 
     ``load`` is for each processor; ``disk`` the share in use of the fullest file system, which is ``disk_path``;
-    ``memory`` the share that is available. ``queue`` and ``sessions`` are null on a node that has none. ``skew`` is by
-    how many seconds its clock is ahead of the controller's.
+    ``memory`` the share that is available. ``queue`` and ``sessions`` are null on a node that has none. ``skew`` is
+    by how many seconds its clock is ahead of the controller's.
     """
 
     at: datetime

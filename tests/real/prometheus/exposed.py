@@ -87,7 +87,7 @@ def agent_text(folder: Path) -> str:
     node.take_settings(settings_for(Cluster("cluster.test", 1, (MEMBER,), (), Policy()), NAME))
     counts = Counts()
     counts.homes = frozenset({NAME})
-    counts.attempt(NAME, NAME, "250 Saved", "delivered", "1", 2_000_000)
+    counts.attempt(NAME, NAME, "250 Saved", "delivered", mark="1", micros=2_000_000)
     counts.refused(NAME, "envelope", "550 5.1.1 no", "2")
     counts.judged(NAME, "reject", "3")
     counts.login(NAME, "imap", "accepted", "4")

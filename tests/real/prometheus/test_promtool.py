@@ -18,13 +18,17 @@ from .exposed import agent_text, controller_text, names_in
 
 ROOT = Path(__file__).resolve().parents[3]
 MONITORING = ROOT / "monitoring"
-ALERTS, ALERTS_TEST, BOARD = (MONITORING / f"roost-{name}" for name in ("alerts.yml", "alerts-test.yml", "board.json"))
+ALERTS, ALERTS_TEST, BOARD = (
+    MONITORING / f"roost-{name}" for name in ("alerts.yml", "alerts-test.yml", "board.json")
+)
 _NAME = re.compile(r"\broost_[a-z_]+")
 _SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
 
 def promtool(*argv: str, stdin: str = "") -> str:
-    ran = subprocess.run(["promtool", *argv], input=stdin, capture_output=True, text=True, check=False, cwd=MONITORING)
+    ran = subprocess.run(
+        ["promtool", *argv], input=stdin, capture_output=True, text=True, check=False, cwd=MONITORING
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
 
@@ -128,7 +132,9 @@ def test_the_board_is_whole() -> None:
         assert "SUCCESS" in checked, expression
 
 
-def test_prometheus_takes_the_scrape_configuration(tmp_path: Path, ca: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prometheus_takes_the_scrape_configuration(
+    tmp_path: Path, ca: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With rules and certificate, as the how-to puts them together."""
     from roost.cli.metrics import CONTROLLER_JOB, JOB, _labels, _say_job, _target
     from roost.wire.resources import NodeView
@@ -137,7 +143,9 @@ def test_prometheus_takes_the_scrape_configuration(tmp_path: Path, ca: Any, caps
     ca.issue(tmp_path, ("prometheus.example.net",))
     for name, made in ((AUTHORITY, "ca.crt"), (CERTIFICATE, "service.crt"), (KEY, "service.key")):
         (tmp_path / name).write_bytes((tmp_path / made).read_bytes())
-    nodes = [NodeView(name=f"ms{n}.cluster.test", roles=["storage", "dns"], addresses=[], joined=True) for n in (1, 2)]
+    nodes = [
+        NodeView(name=f"ms{n}.cluster.test", roles=["storage", "dns"], addresses=[], joined=True) for n in (1, 2)
+    ]
     said = [f"rule_files: ['{ALERTS}']", "scrape_configs:"]
     _say_job(said.append, JOB, tmp_path, [(_target(node), _labels(node)) for node in nodes])
     _say_job(said.append, CONTROLLER_JOB, tmp_path, [("control.cluster.test:8443", {"instance": "controller"})])

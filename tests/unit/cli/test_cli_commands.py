@@ -249,7 +249,9 @@ def test_status_is_drawn_in_colour_on_a_terminal_and_never_commands_it(capsys: p
 
     from roost.cli import picture
 
-    shown = picture.Picture(["Cluster\x1b[2J"], ("NODE",), [("ms1\x1b]0;x\x07",)], ["bad"], ["ms1: [red]it[/red] is off."])
+    shown = picture.Picture(
+        ["Cluster\x1b[2J"], ("NODE",), [("ms1\x1b]0;x\x07",)], ["bad"], ["ms1: [red]it[/red] is off."]
+    )
     into = io.StringIO()
     console = Console(file=into, force_terminal=True, color_system="standard", width=60, markup=False)
     for part in picture._parts(shown):

@@ -20,7 +20,20 @@ from roost.domain.figures import (
 )
 
 _BOUNDED = {
-    *("age", "certificate", "daemon", "figures", "home", "kind", "mx", "node", "outcome", "path", "protocol", "queue"),
+    *(
+        "age",
+        "certificate",
+        "daemon",
+        "figures",
+        "home",
+        "kind",
+        "mx",
+        "node",
+        "outcome",
+        "path",
+        "protocol",
+        "queue",
+    ),
     *("roles", "sender", "stage", "state", "table", "verdict", "version", "warning"),
 }
 """Labels whose values are nodes or words of ours: ``sender`` is a node that sends its log."""
@@ -38,7 +51,14 @@ def test_every_metric_is_well_formed(metric) -> None:  # type: ignore[no-untyped
 
 
 def test_ages_have_words() -> None:
-    assert [age_of(seconds) for seconds in (0, 59, 60, 3599, 86_399, 86_400)] == ["1m", "1m", "10m", "1h", "1d", "older"]
+    assert [age_of(seconds) for seconds in (0, 59, 60, 3599, 86_399, 86_400)] == [
+        "1m",
+        "1m",
+        "10m",
+        "1h",
+        "1d",
+        "older",
+    ]
 
 
 def test_a_spread_counts_each_value_once_in_its_place() -> None:

@@ -63,7 +63,9 @@ def test_a_line_that_stands_there_twice_counts_once() -> None:
     """As after a restart of the sender, which goes back some hundred lines."""
     log = Log()
     log.attempt("Q1", f"{HOME}[198.18.0.31]:24", _SENT)
-    log.say("dovecot", "imap-login: Login: user=<john@example.test>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1", HOME)
+    log.say(
+        "dovecot", "imap-login: Login: user=<john@example.test>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1", HOME
+    )
     log.say("rspamd", _VERDICT.format("Q1", "add header"))
     log.say("postfix/smtpd", "NOQUEUE: reject: RCPT from a[192.0.2.7]: 550 5.1.1 <b@c.test>: no; from=<> proto=ESMTP")
     log.parser.read(log.lines)
@@ -100,7 +102,9 @@ def test_logins_name_no_user() -> None:
     log = Log()
     for name in ("john", "mary", "john"):
         log.say("dovecot", f"pop3-login: Login: user=<{name}@example.test>, method=PLAIN, rip=192.0.2.7, lip=1", HOME)
-    refused = "Disconnected: Connection closed (auth failed, 1 attempts in 2 secs): user=<x>, method=PLAIN, rip=::1, x"
+    refused = (
+        "Disconnected: Connection closed (auth failed, 1 attempts in 2 secs): user=<x>, method=PLAIN, rip=::1, x"
+    )
     log.say("dovecot", f"imap-login: {refused}", HOME)
     led = "proxy(john@example.test,ms2.cluster.test:993): Started proxying to ms2.cluster.test (0.1 secs): "
     log.say("dovecot", f"imap-login: {led}user=<john@example.test>, method=PLAIN, rip=::1, lip=::1", HOME)

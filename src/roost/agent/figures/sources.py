@@ -1,4 +1,4 @@
-"""What every node can tell of itself, as figures: the machine, its certificates, its tables and daemons, its spool."""
+"""What every node can tell of itself, as figures: machine, certificates, tables, daemons, what is to be learned."""
 
 from __future__ import annotations
 

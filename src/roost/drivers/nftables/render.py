@@ -71,9 +71,7 @@ def _monitors(settings: NodeSettings) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for version, whole in ((4, 32), (6, 128)):
         apart = ipaddress.collapse_addresses(n for n in networks if n.version == version)  # type: ignore[type-var]
-        found[f"ipv{version}"] = [
-            str(n.network_address) if n.prefixlen == whole else str(n) for n in apart
-        ]
+        found[f"ipv{version}"] = [str(n.network_address) if n.prefixlen == whole else str(n) for n in apart]
     return found
 
 

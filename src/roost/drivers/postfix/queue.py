@@ -1,8 +1,8 @@
 """How much mail waits, for which home, and for how long: from what ``postqueue -j`` lists (postqueue(1)).
 
-Its listing is one JSON object a line, as long as the queue, and what is in it comes from strangers; so it is read as it
-comes, at most ``MOST`` messages of it, and only names of homes and numbers leave this file. Where the queue is longer,
-the figures are those of what was looked at, and ``roost_queue_cut`` says so.
+Its listing is one JSON object a line, as long as the queue, and what is in it comes from strangers; so it is read as
+it comes, at most ``MOST`` messages of it, and only names of homes and numbers leave this file. Where the queue is
+longer, the figures are those of what was looked at, and ``roost_queue_cut`` says so.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class Recipients:
         return rows(self._files, self._port)
 
     def homes_of(self, addresses: Iterable[str]) -> dict[str, str]:
-        """Return the home of each recipient that has one, as the next hops say; for addresses as they stand in a queue.
+        """Return the home of each recipient that has one, as the next hops say; addresses are as a queue has them.
 
         On an MX these are personal addresses already, on a backup MX they are what the sender wrote.
         """
