@@ -1,11 +1,11 @@
 """Figures: what the controller and every agent tell a monitoring system. Pure: names, meanings, values.
 
-``METRICS`` is the one list. What is not in it cannot be told; ``docs/reference/metrics.md`` is written from it. A label
-never names a user, an address or a stranger's server: its values are nodes, daemons and fixed words, so that the number
-of time series follows from the number of nodes alone.
+``METRICS`` is the one list. What is not in it cannot be told; ``docs/reference/metrics.md`` is written from it. A
+label never names a user, an address or a stranger's server: its values are nodes, daemons and fixed words, so that
+the number of time series follows from the number of nodes alone.
 
-``Glance`` is the little of it that goes with every question of an agent to the controller: what ``roost status`` shows
-and warns of.
+``Glance`` is the little of it that goes with every question of an agent to the controller: what ``roost status``
+shows and warns of.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ _LIST = (
         "Times that figures of one kind could not be had, since the agent began.",
         ("figures",),
     ),
-    Metric("roost_queue_messages", GAUGE, MX, "Messages in a queue of Postfix.", ("queue",)),
+    Metric("roost_queue_messages", GAUGE, MX, "Messages in a queue of the mail server.", ("queue",)),
     Metric(
         "roost_queue_waiting",
         GAUGE,

@@ -61,7 +61,7 @@ def read(api: Api, *, der: bytes | None = None, key: str = "") -> tuple[int, str
 def say(api: Api, who: str, glance: Glance) -> None:
     api.who = who
     body = FeedRequest(epoch="x", positions={"settings": 0}, glance=glance, wait=0)
-    assert api.http.post("/agent/feed", content=body.model_dump_json()).status_code == 200
+    assert api.http.post("/agent/feed", json=body.model_dump(mode="json")).status_code == 200
 
 
 def test_a_certificate_for_monitoring_reads_and_does_nothing_else(api: Api) -> None:

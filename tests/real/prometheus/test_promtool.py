@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from roost.cli.metrics import AUTHORITY, CERTIFICATE, KEY
-from roost.cli.metrics import app as _app
+from roost.cli.metrics import AUTHORITY, CERTIFICATE, CONTROLLER_JOB, JOB, KEY, _labels, _say_job, _target
 from roost.domain.figures import CONTROLLER, METRICS
+from roost.wire.resources import NodeView
 
+from ..common.authority import TestCa
 from .exposed import agent_text, controller_text, names_in
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -132,17 +133,15 @@ def test_the_board_is_whole() -> None:
         assert "SUCCESS" in checked, expression
 
 
-def test_prometheus_takes_the_scrape_configuration(
-    tmp_path: Path, ca: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_prometheus_takes_the_scrape_configuration(tmp_path: Path, ca: TestCa) -> None:
     """With rules and certificate, as the how-to puts them together."""
-    from roost.cli.metrics import CONTROLLER_JOB, JOB, _labels, _say_job, _target
-    from roost.wire.resources import NodeView
-
-    assert _app is not None
     ca.issue(tmp_path, ("prometheus.example.net",))
-    for name, made in ((AUTHORITY, "ca.crt"), (CERTIFICATE, "service.crt"), (KEY, "service.key")):
-        (tmp_path / name).write_bytes((tmp_path / made).read_bytes())
+    for name, made in (
+        (AUTHORITY, ca.path),
+        (CERTIFICATE, tmp_path / "service.crt"),
+        (KEY, tmp_path / "service.key"),
+    ):
+        (tmp_path / name).write_bytes(made.read_bytes())
     nodes = [
         NodeView(name=f"ms{n}.cluster.test", roles=["storage", "dns"], addresses=[], joined=True) for n in (1, 2)
     ]

@@ -74,13 +74,16 @@ class Net:
         if certificate:
             context.load_cert_chain(*certificate)
         context.check_hostname = False
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
         end = time.monotonic() + 10
         while True:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
             try:
                 connection.request("GET", path)
             except ConnectionRefusedError:
                 assert time.monotonic() < end, "nobody listens"
+            except OSError:
+                connection.close()
+                raise
             else:
                 return connection
 
