@@ -10,6 +10,7 @@ shows and warns of.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -70,8 +71,7 @@ class Spread:
 
     def take(self, value: float) -> None:
         """Count a value."""
-        place = sum(1 for bound in METRICS[self.name].bounds if value > bound)
-        self.counts[place] += 1
+        self.counts[bisect_left(METRICS[self.name].bounds, value)] += 1
         self.total += value
 
     def copy(self) -> Spread:

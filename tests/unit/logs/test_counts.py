@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roost.domain.figures import METRICS, Figure, Spread
 from roost.logs.book import Book
+from roost.logs.counts import Counts
 from roost.logs.parser import Parser
 
 MX, HOME = "mx1.cluster.test", "ms1.cluster.test"
@@ -117,7 +118,8 @@ def test_logins_name_no_user() -> None:
 
 def test_lines_and_their_delay() -> None:
     log = Log()
-    counts = log.book.counts
+    now = [100.0]
+    counts = log.book.counts = Counts(lambda: now[0])
     counts.read(10, 2, MX, 1_000_000_000, 1_030_500_000)
     counts.read(5, 0, "", 0, 0)
     assert log.counted("roost_log_lines_total") == {(): 15}
@@ -125,3 +127,6 @@ def test_lines_and_their_delay() -> None:
     assert log.counted("roost_log_delay_seconds") == {(MX,): 30.5}
     assert log.counted("roost_log_last_line_timestamp_seconds") == {(MX,): 1000}
     assert all(one.name in METRICS for one in counts.told())
+    now[0] += 400
+    assert log.counted("roost_log_delay_seconds") == {}, "a node that is gone is not late for ever"
+    assert log.counted("roost_log_last_line_timestamp_seconds") == {(MX,): 1000}
