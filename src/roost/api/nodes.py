@@ -42,6 +42,7 @@ def _figures(entry: NodeStatus) -> NodeFigures | None:
         lessons=told.lessons,
         certificate_ends=datetime.fromtimestamp(told.expires, UTC) if told.expires else None,
         log_delay=told.log_delay,
+        braked=told.braked,
         skew=round(entry.seen.skew, 3),
     )
 

@@ -104,6 +104,9 @@ def _of_figures(entry: NodeStatus, now: datetime) -> Iterator[Warned]:
     if told.lessons > LESSONS_MANY:
         remedy = "An MX does not take them: see 'journalctl -u roost-agent' on the MX hosts."
         yield Warned(name, f"{told.lessons} messages wait to be learned.", remedy, "lessons-wait")
+    if told.braked:
+        remedy = f"See 'roost drift'; if it is right: 'roost drift --check --lift-brake {name}'."
+        yield Warned(name, "the brake holds a repair back.", remedy, "repair-braked")
     if told.log_delay > LOG_DELAY_SECONDS:
         remedy = "See 'journalctl -u roost-collect-logs -u roost-agent' on it."
         yield Warned(name, f"lines of logs come {age(told.log_delay)} late.", remedy, "logs-late")

@@ -234,7 +234,7 @@ class Glance:
     ``load`` is for each processor; ``disk`` the share in use of the fullest file system, which is ``disk_path``;
     ``memory`` the share that is available. ``queue`` is -1 on a node without one, so is ``sessions``. ``waiting`` has
     the mail by home. ``lessons`` is what the MX that is furthest behind is still to learn; ``expires`` when the first
-    of the node's certificates ends; ``log_delay`` of the node whose lines come latest.
+    of the node's certificates ends; ``log_delay`` of the node whose lines come latest. ``braked``: a repair is held back.
     """
 
     at: float = 0.0
@@ -249,6 +249,7 @@ class Glance:
     lessons: int = 0
     expires: float = 0.0
     log_delay: float = 0.0
+    braked: bool = False
 
 
 def age_of(seconds: float) -> str:
@@ -292,6 +293,7 @@ def glance_of(told: Iterable[Told], at: float) -> Glance:
         lessons=int(max(of("roost_lessons_waiting").values(), default=0)),
         expires=min(ends, default=0.0),
         log_delay=round(max(of("roost_log_delay_seconds").values(), default=0.0), 1),
+        braked=bool(of("roost_drift_braked").get((), 0)),
     )
 
 

@@ -179,6 +179,7 @@ class NodeFigures(Resource):
     lessons: int = 0
     certificate_ends: datetime | None = None
     log_delay: float = 0.0
+    braked: bool = False
     skew: float = 0.0
 
 

@@ -237,14 +237,15 @@ def replace_peers(*peers: Peer) -> NodeSettings:
 
 
 def test_figures_are_asked_for_by_controllers_and_whom_the_policy_names(net: Net) -> None:
-    """Networks that hold each other, or controllers, are one to nft."""
+    """Networks that hold each other, or controllers, are one to nft; what lies side by side it lists as it was given."""
     control = Peer("control.example.net", (STRANGER,), (Role.CONTROL,))
     settings = replace(SETTINGS, peers=(*SETTINGS.peers, control))
     net.bring(settings)
     assert net.knock(STRANGER, HOME, 8447) == "open"
     assert net.knock(MX, HOME, 8447) == "refused"
     assert net.knock(MX6, HOME6, 8447) == "refused"
-    networks = ("198.18.7.11", "198.18.7.10/31", "198.18.7.96/28", "2001:db8:7::/64", "203.0.113.0/24", "203.0.113.7")
+    within = ("198.18.7.11", "198.18.7.10/31", "198.18.7.96/28", "2001:db8:7::/64", "203.0.113.0/24", "203.0.113.7")
+    networks = (*within, "198.51.100.1", "198.51.100.2", "198.51.100.64/26", "198.51.100.128/26")
     net.bring(replace(settings, policy=Policy(metrics_from=networks)))
     assert net.knock(MX, HOME, 8447) == "open"
     assert net.knock(MX6, HOME6, 8447) == "open"

@@ -44,6 +44,7 @@ def test_a_node_that_is_well_warns_of_nothing() -> None:
         (replace(WELL, expires=(NOW + timedelta(days=15)).timestamp()), ""),
         (replace(WELL, lessons=501), "lessons-wait"),
         (replace(WELL, log_delay=301), "logs-late"),
+        (replace(WELL, braked=True), "repair-braked"),
     ],
 )
 def test_figures_warn(glance: Glance, name: str) -> None:

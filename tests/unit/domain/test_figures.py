@@ -91,6 +91,7 @@ def test_a_glance_is_the_worst_of_each() -> None:
             for name, n in (("identity", 90), ("service", 80), ("monitoring", 1))
         ),
         *(Figure("roost_log_delay_seconds", n, (node,)) for node, n in (("mx1", 0.5), ("ms1", 31.26))),
+        Figure("roost_drift_braked", 1),
         Spread("roost_mail_delivery_seconds", ("ms1",)),
     ]
     assert glance_of(told, 5.0) == Glance(
@@ -106,6 +107,7 @@ def test_a_glance_is_the_worst_of_each() -> None:
         lessons=9,
         expires=80,
         log_delay=31.3,
+        braked=True,
     )
 
 

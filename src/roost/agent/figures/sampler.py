@@ -44,6 +44,7 @@ class Sampler:
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
         self._failed: Counter[str] = Counter()
+        self._words: dict[str, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="figures", daemon=True)
 
@@ -77,15 +78,23 @@ class Sampler:
                 kept[name].due = began + took * _SHARE if took * _SHARE > _EVERY_SECONDS else 0.0
 
     def _ask(self, name: str, source: Source) -> tuple[Told, ...]:
+        words = ""
         try:
-            return tuple(source())
+            told = tuple(source())
         except RoostError as error:
-            _log.warning("figures", of=name, reason=str(error))
-        except Exception:  # noqa: BLE001 - the thread must live, and the other figures be told
-            _log.exception("figures: a fault", of=name)
-        with self._lock:
-            self._failed[name] += 1
-        return ()
+            told, words = (), str(error)
+        except Exception as error:  # noqa: BLE001 - the thread must live, and the other figures be told
+            told, words = (), repr(error)
+            if self._words.get(name) != words:
+                _log.exception("figures: a fault", of=name)
+        if words:
+            with self._lock:
+                self._failed[name] += 1
+        if words != self._words.get(name, ""):
+            # Once, not every few seconds.
+            _log.warning("figures", of=name, reason=words or "They can be had again.")
+        self._words[name] = words
+        return told
 
     def told(self) -> list[Told]:
         """Return all figures as they were found last."""
