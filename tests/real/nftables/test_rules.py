@@ -237,7 +237,7 @@ def replace_peers(*peers: Peer) -> NodeSettings:
 
 
 def test_figures_are_asked_for_by_controllers_and_whom_the_policy_names(net: Net) -> None:
-    """Networks that hold each other, or controllers, are one to nft; what lies side by side it lists as it was given."""
+    """Networks that hold each other, or controllers, are one to nft; neighbours it lists as they were given."""
     control = Peer("control.example.net", (STRANGER,), (Role.CONTROL,))
     settings = replace(SETTINGS, peers=(*SETTINGS.peers, control))
     net.bring(settings)
