@@ -234,8 +234,8 @@ class Glance:
     ``load`` is for each processor; ``disk`` the share in use of the fullest file system, which is ``disk_path``;
     ``memory`` the share that is available. ``queue`` is -1 on a node without one, so is ``sessions``. ``waiting`` has
     the mail by home. ``lessons`` is what the MX that is furthest behind is still to learn; ``expires`` when the first
-    of the node's certificates ends; ``log_delay`` of the node whose lines come latest. ``braked`` says that a repair is
-    held back.
+    of the node's certificates ends; ``log_delay`` of the node whose lines come latest. ``braked`` says that a repair
+    is held back.
     """
 
     at: float = 0.0

@@ -58,7 +58,10 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.turn()
+            try:
+                self.turn()
+            except Exception:  # noqa: BLE001 - the thread must live
+                _log.exception("figures: a fault")
             self._stopping.wait(_EVERY_SECONDS)
 
     def turn(self) -> None:
@@ -82,7 +85,7 @@ class Sampler:
         try:
             told = tuple(source())
         except RoostError as error:
-            told, words = (), str(error)
+            told, words = (), str(error) or error.code
         except Exception as error:  # noqa: BLE001 - the thread must live, and the other figures be told
             told, words = (), repr(error)
             if self._words.get(name) != words:
