@@ -64,9 +64,10 @@ def _console() -> Console:
 
 
 def _parts(picture: Picture) -> tuple[Text, RenderableType, Text]:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in picture.columns:
-        table.add_column(Text(name), overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, name in enumerate(picture.columns):
+        # On a narrow terminal names stay whole; what comes last, the daemons' words, is folded first.
+        table.add_column(Text(name), overflow="fold", no_wrap=place < len(picture.columns) - 1 and place != 1)
     for row, mark in zip(picture.rows, picture.marks, strict=True):
         table.add_row(*(Text(plain(str(cell))) for cell in row), style=_STYLES[mark])
     warnings = Text("\n".join(f"! {plain(words)}" for words in picture.warnings), style=_STYLES["warn"])
