@@ -5,6 +5,7 @@ docs/reference/commands.md   every command, as its own help has it
 docs/reference/api.md        every request of the controller's API, from its OpenAPI description
 docs/reference/openapi.json  that description
 docs/reference/errors.md     every error with its stable code, from the error trees
+docs/reference/metrics.md    every metric, from the one list
 ===========================  ======================================================================
 
 The pages are kept in the repository, so that they can be read there; ``scripts/docs`` writes them anew and
@@ -33,6 +34,7 @@ from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.cli.output import exit_status
 from roost.domain.errors import RoostError, every_error
+from roost.domain.figures import CONTROLLER, EVERY_NODE, LOG, METRICS, MX, STORAGE, TELLERS
 from roost.main.cli import command_line
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,6 +161,9 @@ curl --cacert /etc/roost/controller-ca.crt -H "Authorization: Bearer $(cat /etc/
     https://control.example.net:8443/v1/status
 ```
 
+**`/metrics`** is for a monitoring system, with a key or a certificate for monitoring; see
+[how](../howto/monitoring.md).
+
 **Requests below `/agent`** are for the nodes' agents. They need the node's identity certificate, except the
 first two, with which a node joins.
 
@@ -271,6 +276,38 @@ with line and column.
 command. Codes of the rooms `lab` and `agent` are met there only."""
 
 
+# Metrics
+
+
+def metrics_page() -> str:
+    """Return the page of the metrics: a table for each who tells them."""
+    parts = [_NOTE, "# Metrics", _METRICS_HEAD]
+    for teller in TELLERS:
+        rows = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+        for metric in METRICS.values():
+            if metric.teller == teller:
+                labels = ", ".join(f"`{label}`" for label in metric.labels)
+                bounds = f" Bounds: {', '.join(f'{bound:g}' for bound in metric.bounds)} s." if metric.bounds else ""
+                rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.words}{bounds} |")
+        parts += [f"## {_TELLERS[teller]}", "\n".join(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+_TELLERS = {
+    EVERY_NODE: "Every node",
+    MX: "MX and backup MX",
+    STORAGE: "Storage nodes",
+    LOG: "Log nodes",
+    CONTROLLER: "The controller",
+}
+
+_METRICS_HEAD = """\
+What agents serve at port 8447, and the controller at its own; [how to read it](../howto/monitoring.md). Times
+are in seconds, sizes in bytes. Counters begin at 0 with the agent or the controller. `home`, `mx`, `node` and
+`sender` are names of nodes; `home` may also be `outside`. No label holds a user, an address, or the name of a
+foreign server."""
+
+
 # Text
 
 
@@ -292,6 +329,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
     "openapi.json": openapi_page,
     "errors.md": errors_page,
+    "metrics.md": metrics_page,
 }
 
 

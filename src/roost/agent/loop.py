@@ -17,6 +17,7 @@ import structlog
 from roost.agent import certificates
 from roost.agent.node import Node
 from roost.domain.errors import Forbidden, RoostError
+from roost.domain.figures import Glance
 from roost.ports.clock import Clock
 from roost.ports.host import Host
 from roost.wire.agent_messages import CertificateRequest, DriftReport, FeedReply, FeedRequest
@@ -33,10 +34,21 @@ _log = structlog.get_logger()
 
 
 class Agent:
-    """One per machine. ``connect`` makes a client with the certificates as they are on disk now."""
+    """One per machine. ``connect`` makes a client with the certificates as they are on disk now.
 
-    def __init__(self, node: Node, host: Host, clock: Clock, connect: Callable[[], ControllerClient]) -> None:
+    ``glance`` returns the few figures that the controller is told, given the time.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        host: Host,
+        clock: Clock,
+        connect: Callable[[], ControllerClient],
+        glance: Callable[[float], Glance] = Glance,
+    ) -> None:
         self._node = node
+        self._glance = glance
         self._host = host
         self._clock = clock
         self._connect = connect
@@ -91,9 +103,12 @@ class Agent:
             paused=paused,
             health=dict(node.health),
             checked=node.state.checked,
+            glance=self._glance(self._clock.now().timestamp()),
             wait=_WAIT_SECONDS if settled else 0.5,
         )
-        self._take(client.feed(request), request)
+        reply = client.feed(request)
+        node.answered = self._clock.now().timestamp()
+        self._take(reply, request)
 
     def _take(self, reply: FeedReply, request: FeedRequest) -> None:
         node = self._node

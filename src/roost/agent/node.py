@@ -17,7 +17,7 @@ from roost.agent.disk import Disk
 from roost.domain.change import FOUND
 from roost.domain.desired import FOLLOWERS, NodeSettings, Table
 from roost.domain.errors import DaemonFailed, RoostError, TooMuchChange
-from roost.ports.driver import Batch, Driver, TableStore
+from roost.ports.driver import Batch, Driver, Metered, TableStore
 from roost.ports.host import Facts, Host, Services
 from roost.ports.mailstore import Mailstore
 from roost.wire.agent_messages import DriftFinding, DriftReport, TableNews
@@ -51,6 +51,15 @@ class Node:
         self.taken: Callable[[], None] = lambda: None
         """Called after rows were applied."""
 
+        self.findings = 0
+        """Things that were not as they should be, since the agent began."""
+
+        self.braked = False
+        """Whether the last check held a repair back."""
+
+        self.answered = 0.0
+        """When the controller answered last, in seconds (UNIX); 0: never."""
+
         self.settings = disk.settings()
         self.state = disk.state()
         self.health: dict[str, str] = {}
@@ -75,6 +84,23 @@ class Node:
     def loaded(self) -> bool:
         """Say whether every table has been complete once."""
         return all(table in self.state.loaded for table in self._tables)
+
+    # What a monitoring system is told
+
+    def daemons(self) -> dict[str, bool]:
+        """Return the daemons of this node's roles, and whether each is well."""
+        roles = set(self.settings.roles) if self.settings else set()
+        wanted = (driver.name for driver in self._drivers if not driver.roles or driver.roles & roles)
+        return {name: name not in self.health for name in wanted}
+
+    def metered(self) -> dict[str, Metered]:
+        """Return the drivers of this node's roles that have figures to tell; those whose daemon may not run, not."""
+        there = self.daemons()
+        return {
+            driver.name: driver
+            for driver in self._drivers
+            if driver.name in there and isinstance(driver, Metered) and self._may_start(driver)
+        }
 
     # Settings
 
@@ -125,6 +151,7 @@ class Node:
             if fine and self.state.applied != self.settings.revision:
                 self.state.applied = self.settings.revision
                 self._disk.keep_state(self.state)
+        self.findings += len(found)
         return found
 
     def _converge_one(self, driver: Driver, facts: Facts) -> list[DriftFinding]:
@@ -306,6 +333,7 @@ class Node:
         """
         began = time.monotonic()
         found = self.converge()
+        of_files = len(found)
         refused, checked = [], 0
         for driver, store in list(self._tables.values()):
             with self._lock:
@@ -318,6 +346,8 @@ class Node:
                     # The brake, or a daemon that cannot take it; the report says so, and the feed goes on.
                     found += tables.findings(driver.name, differing, repaired=False)
                     refused.append(f"{driver.name}: {error}")
+        self.findings += len(found) - of_files
+        self.braked = bool(refused)
         for finding in found:
             _log.warning("drift", driver=finding.driver, what=finding.what, found=finding.found)
         return DriftReport(

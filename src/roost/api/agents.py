@@ -72,6 +72,7 @@ def _certificates(parts: Parts, name: str, identity_request: str, service_reques
 async def feed(body: FeedRequest, request: Request, name: NodeName) -> Response:
     """Hold the request until there is something newer than the positions, or until ``wait`` is over."""
     parts = parts_of(request)
+    parts.followers.look(name, body.glance, parts.clock.now())
     if parts.followers.note(name, body.positions, body.health, body.checked, parts.clock.now()):
         parts.wakeup.ring()
         # Perhaps a move waited for just this; the answer below has what follows.

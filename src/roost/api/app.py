@@ -1,6 +1,7 @@
 """The controller's HTTPS API put together. Handlers are thin: check the form, call a use case, answer.
 
-``/v1`` is for administrators and their programs, ``/agent`` for the nodes. The description is at ``/openapi.json``.
+``/v1`` is for administrators and their programs, ``/agent`` for the nodes, ``/metrics`` for a monitoring system. The
+description is at ``/openapi.json``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import roost
-from roost.api import agents, aliases, cluster, domains, mailboxes, moves, nodes, problems, senders, traces
+from roost.api import agents, aliases, cluster, domains, mailboxes, metrics, moves, nodes, problems, senders, traces
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.domain.errors import Unavailable
@@ -82,7 +83,7 @@ def build(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     app.state.parts = parts
-    for module in (domains, mailboxes, moves, aliases, senders, nodes, traces, cluster, agents):
+    for module in (domains, mailboxes, moves, aliases, senders, nodes, traces, cluster, metrics, agents):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(RingAfterWrites, wakeup=parts.wakeup)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 import roost
 from roost.api.identity import actor_of
-from roost.api.nodes import node_view
+from roost.api.nodes import node_view, waiting_view
 from roost.api.parts import Parts, parts_of
 from roost.control import drift as drifting
 from roost.control import keys, policy, receipts
@@ -57,7 +57,11 @@ def status(request: Request, actor: Actor) -> Status:
         domains=len(found.cluster.domains),
         mailboxes=found.mailboxes,
         nodes=[node_view(entry) for entry in found.nodes],
-        warnings=[Warned(subject=w.subject, warning=w.warning, remedy=w.remedy) for w in found.warnings],
+        warnings=[Warned(**asdict(warned)) for warned in found.warnings],
+        queue=found.total("queue"),
+        sessions=found.total("sessions"),
+        waiting=waiting_view(found.waiting),
+        moves={state: count for state, count in found.moves.items() if count},
     )
 
 

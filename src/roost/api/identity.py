@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from roost.api.parts import Parts, parts_of
 from roost.control import keys
 from roost.domain.errors import NotAuthenticated
+from roost.wire.monitoring import holder_of
 
 
 class PeerCertificateProtocol(H11Protocol):
@@ -35,6 +36,14 @@ class PeerCertificateProtocol(H11Protocol):
             await inner(scope, receive, send)
 
         self.app = told
+
+
+def monitor_of(request: Request) -> None:
+    """Raise ``NotAuthenticated`` unless the request may read figures: a certificate made for that, or any key."""
+    der = request.scope.get("extensions", {}).get("tls", {}).get("client_cert_der")
+    if der and holder_of(der).monitoring:
+        return
+    actor_of(request)
 
 
 def node_of(request: Request) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,13 +12,42 @@ from roost.api.identity import actor_of
 from roost.api.parts import Parts, parts_of
 from roost.control import nodes
 from roost.control import status as statuses
-from roost.wire.resources import NewNode, NodeAdded, NodeChange, NodeView, Written
+from roost.control.warnings import NodeStatus
+from roost.domain.figures import Waiting
+from roost.wire.resources import NewNode, NodeAdded, NodeChange, NodeFigures, NodeView, WaitingView, Written
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
 Actor = Annotated[str, Depends(actor_of)]
 
 
-def node_view(entry: statuses.NodeStatus) -> NodeView:
+def waiting_view(waiting: Mapping[str, Waiting]) -> dict[str, WaitingView]:
+    """Return the mail that waits by home, as administrators see it."""
+    return {home: WaitingView(messages=there.messages, oldest=there.oldest) for home, there in waiting.items()}
+
+
+def _figures(entry: NodeStatus) -> NodeFigures | None:
+    told = entry.figures
+    if not told.at:
+        return None
+    return NodeFigures(
+        at=datetime.fromtimestamp(told.at, UTC),
+        load=told.load,
+        memory=told.memory,
+        disk=told.disk,
+        disk_path=told.disk_path,
+        queue=told.queue if told.queue >= 0 else None,
+        oldest=told.oldest,
+        waiting=waiting_view({home: there for home, there in told.waiting.items() if there.messages}),
+        sessions=told.sessions if told.sessions >= 0 else None,
+        lessons=told.lessons,
+        certificate_ends=datetime.fromtimestamp(told.expires, UTC) if told.expires else None,
+        log_delay=told.log_delay,
+        braked=told.braked,
+        skew=round(entry.seen.skew, 3),
+    )
+
+
+def node_view(entry: NodeStatus) -> NodeView:
     """Return a node as administrators see it."""
     return NodeView(
         name=entry.node.name,
@@ -29,6 +60,7 @@ def node_view(entry: statuses.NodeStatus) -> NodeView:
         late=entry.late,
         mailboxes=entry.mailboxes,
         health=entry.seen.health,
+        figures=_figures(entry),
     )
 
 

@@ -35,6 +35,7 @@ _NOUNS = {
     "sender": "Senders that domains and users allow or deny.",
     "node": "The machines of the cluster and what they do.",
     "policy": "Settings of the whole cluster.",
+    "metrics": "Figures for a monitoring system.",
     "key": "Keys with which people and programs use the API.",
 }
 

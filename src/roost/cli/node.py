@@ -15,7 +15,7 @@ from roost.cli.status import health_of, roles_of, state_of
 from roost.domain.cluster import Node
 from roost.domain.errors import BadSetting
 from roost.domain.names import host_name
-from roost.wire.resources import NewNode, NodeAdded, NodeChange
+from roost.wire.resources import NewNode, NodeAdded, NodeChange, NodeView
 
 app = App(name="node")
 
@@ -103,6 +103,7 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
             ("Seen", found.seen.isoformat(sep=" ", timespec="seconds") if found.seen else "never"),
             ("Mailboxes", found.mailboxes),
             ("Health", health_of(found)),
+            *_told(found),
             *((f"Has {table} to", revision) for table, revision in sorted(found.positions.items())),
         ]
     )
@@ -199,6 +200,25 @@ def _show_token(session: Session, out: Output, added: NodeAdded, name: str) -> N
         out.note(f"The token of {name}, good {until}, shown only now:")
         out.say(added.token)
         out.note(f"On {name}, 'roost join {session.client().url}' asks for it on standard input.")
+
+
+def _told(node: NodeView) -> list[tuple[str, object]]:
+    """Return what the node told of itself last."""
+    told = node.figures
+    if told is None:
+        return []
+    facts: list[tuple[str, object]] = [
+        ("Load", f"{told.load:.2f} for each processor"),
+        ("Memory", f"{told.memory:.0%} available"),
+        ("Disk", f"{told.disk_path} is {told.disk:.0%} full"),
+    ]
+    if told.queue is not None:
+        facts.append(("Queue", f"{told.queue}, the oldest for {told.oldest} s"))
+    if told.sessions is not None:
+        facts.append(("Sessions", told.sessions))
+    if told.certificate_ends is not None:
+        facts.append(("Certificate", f"until {told.certificate_ends:%Y-%m-%d}"))
+    return facts
 
 
 def _check_minutes(minutes: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,14 +12,19 @@ from roost.cli.session import Use
 from roost.domain.errors import BadSetting, Unavailable
 
 if TYPE_CHECKING:
+    from roost.cli.picture import Picture
     from roost.wire.resources import NodeView, Status
 
 _EVERY_SECONDS = 1.0
-_HOME_AND_CLEAR = "\x1b[H\x1b[2J"  # ECMA-48 CUP and ED
+_COLUMNS = ("NODE", "ROLES", "STATE", "MAILBOXES", "LOAD", "DISK", "QUEUE", "SESSIONS", "HEALTH")
 
 
 def status(*, watch: bool = False, options: Common = COMMON, session: Use) -> None:
-    """Show the cluster: its nodes, and what needs attention.
+    """Show the cluster: its nodes and their load, mail that waits, and what needs attention.
+
+    LOAD is for each processor, DISK the fullest file system, QUEUE the messages on an
+    MX, SESSIONS the connections of users. They are some seconds old; '-' stands for
+    what a node does not have or has not told.
 
     For example:
       roost status
@@ -46,36 +50,106 @@ def status(*, watch: bool = False, options: Common = COMMON, session: Use) -> No
             remedy="Leave --watch or --output json away.",
         )
     try:
-        while True:
-            _show_again(out, client.status)
-            time.sleep(_EVERY_SECONDS)
+        (_draw if out.terminal else _print)(out, client.status)
     except KeyboardInterrupt:
         return
 
 
-def _show_again(out: Output, ask: Callable[[], Status]) -> None:
-    """Draw the screen anew; a controller that is away for a while does not end the watching."""
-    try:
-        found = ask()
-    except Unavailable as error:
-        out.warn(error.message)
-        return
-    if out.terminal:
-        sys.stdout.write(_HOME_AND_CLEAR)
-    _show(out, found)
+def _draw(out: Output, ask: Callable[[], Status]) -> None:
+    """Draw the screen again and again; a controller that is away for a while does not end the watching."""
+    del out
+    # rich is loaded where there is a terminal only.
+    from roost.cli import picture  # noqa: PLC0415
+
+    with picture.drawing() as screen:
+        while True:
+            try:
+                screen.show(_picture(ask()))
+            except Unavailable as error:
+                screen.lost(error.message)
+            time.sleep(_EVERY_SECONDS)
+
+
+def _print(out: Output, ask: Callable[[], Status]) -> None:
+    """Print it again and again, where there is no terminal."""
+    while True:
+        try:
+            _show(out, ask())
+        except Unavailable as error:
+            out.warn(error.message)
+        time.sleep(_EVERY_SECONDS)
 
 
 def _show(out: Output, found: Status) -> None:
-    out.say(
-        f"Cluster {found.cluster}, Roost {found.version}, revision {found.revision}: "
-        f"{_count(found.domains, 'domain')}, {_count(found.mailboxes, 'mailbox')}, "
-        f"{_count(len(found.nodes), 'node')}"
+    if out.terminal:
+        from roost.cli import picture  # noqa: PLC0415 (as above)
+
+        picture.draw(_picture(found))
+        return
+    for line in lines_of(found):
+        out.say(line)
+    if found.nodes:
+        out.table(_COLUMNS, [row_of(node) for node in found.nodes])
+    for words in warnings_of(found):
+        out.say(f"! {words}")
+
+
+def _picture(found: Status) -> Picture:
+    from roost.cli.picture import Picture  # noqa: PLC0415 (as above)
+
+    subjects = {warned.subject for warned in found.warnings}
+    return Picture(
+        lines_of(found),
+        _COLUMNS,
+        [row_of(node) for node in found.nodes],
+        [_mark(node, subjects) for node in found.nodes],
+        warnings_of(found),
     )
-    rows = [(n.name, roles_of(n), state_of(n), n.mailboxes, health_of(n)) for n in found.nodes]
-    if rows:
-        out.table(("NODE", "ROLES", "STATE", "MAILBOXES", "HEALTH"), rows)
-    for warned in found.warnings:
-        out.say(f"! {warned.subject}: {warned.warning} {warned.remedy}".rstrip())
+
+
+def _mark(node: NodeView, subjects: set[str]) -> str:
+    """Return how a node's row is to look."""
+    if not node.connected or node.health:
+        return "bad"
+    return "warn" if node.name in subjects else "good"
+
+
+def lines_of(found: Status) -> list[str]:
+    """Return the cluster in a sentence, and its mail and users in another where anything is known of them."""
+    things = (_count(found.domains, "domain"), _count(found.mailboxes, "mailbox"), _count(len(found.nodes), "node"))
+    lines = [
+        f"Cluster {found.cluster}, Roost {found.version}, revision {found.revision}: {', '.join(things)}",
+    ]
+    if any(node.figures for node in found.nodes):
+        told = [f"{_count(found.queue, 'message')} in queues", _count(found.sessions, "session")]
+        if found.moves:
+            told.append("moves: " + ", ".join(f"{count} {state}" for state, count in found.moves.items()))
+        lines.append(f"{', '.join(told)}.")
+        waiting = [f"{home} {there.messages}" for home, there in found.waiting.items()]
+        if waiting:
+            lines.append(f"Mail on its way to: {', '.join(waiting)}.")
+    return lines
+
+
+def warnings_of(found: Status) -> list[str]:
+    """Return the warnings as sentences."""
+    return [f"{warned.subject}: {warned.warning} {warned.remedy}".rstrip() for warned in found.warnings]
+
+
+def row_of(node: NodeView) -> tuple[object, ...]:
+    """Return a node as cells."""
+    told = node.figures
+    return (
+        node.name,
+        roles_of(node),
+        state_of(node),
+        node.mailboxes,
+        f"{told.load:.2f}" if told else "-",
+        f"{told.disk:.0%}" if told else "-",
+        told.queue if told and told.queue is not None else "-",
+        told.sessions if told and told.sessions is not None else "-",
+        health_of(node),
+    )
 
 
 def roles_of(node: NodeView) -> str:

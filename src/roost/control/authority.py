@@ -1,10 +1,11 @@
 """The cluster's private certificate authority (RFC 5280 profiles by the cryptography library).
 
-Two kinds of certificates for a node, both for keys that it made itself:
+Two kinds of certificates for a node, both for keys that it made itself, and a third kind for others:
 
 * *identity*, for the agent: common name and DNS name are the node's name; usable as a client only, and only the
   controller looks at it;
-* *service*, for the daemons: the names that ``domain.desired.service_names`` gives; usable as a server only.
+* *service*, for the daemons: the names that ``domain.desired.service_names`` gives; usable as a server only;
+* *monitoring*, for a monitoring system: no name of a host, so that it may read figures and do nothing else.
 
 So a daemon's key, which a break-in may reach, does not speak for the node to the controller. The CA's certificate
 may sign no further CAs (path length 0). What a node may ask for is decided by its row in the store at each request;
@@ -26,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from roost.domain.errors import BadSetting
+from roost.domain.figures import MONITORING
 
 CA_DAYS = 3650
 NODE_DAYS = 90
@@ -75,6 +77,15 @@ class Authority:
         """Return a daemon's certificate for the key in the request, with the names given (the first is its own)."""
         return self._sign(_public_key(request_pem), names, ExtendedKeyUsageOID.SERVER_AUTH, now, days)
 
+    def sign_monitoring(self, request_pem: str, now: datetime, days: int) -> str:
+        """Return a certificate that may read figures, for the key in the request."""
+        names = [MONITORING]
+        return self._sign(_public_key(request_pem), names, ExtendedKeyUsageOID.CLIENT_AUTH, now, days)
+
+    def ends(self) -> float:
+        """Return when the CA's certificate ends, in seconds (UNIX)."""
+        return self._certificate.not_valid_after_utc.timestamp()
+
     def sign_text(self, text: str) -> str:
         """Return a signature of a text in UTF-8: ECDSA with SHA-256, DER, in base64."""
         return base64.b64encode(self._key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))).decode()
@@ -115,7 +126,9 @@ class Authority:
 
 
 def _general_name(name: str) -> x509.GeneralName:
-    """Return a name for a certificate: an IP address where it is one (RFC 5280 section 4.2.1.6)."""
+    """Return a name for a certificate: an IP address or a URN where it is one (RFC 5280 section 4.2.1.6)."""
+    if name.startswith("urn:"):
+        return x509.UniformResourceIdentifier(name)
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from roost.domain.figures import Glance
 from roost.ports.store import Position
 
 SILENT = timedelta(seconds=35)
@@ -19,13 +20,18 @@ SILENT = timedelta(seconds=35)
 
 @dataclass
 class Seen:
-    """What a node said last. ``at`` is when; ``moved`` is when each of its positions came to be what it is."""
+    """What a node said last. ``at`` is when; ``moved`` is when each of its positions came to be what it is.
+
+    ``glance`` has its few figures, ``skew`` the seconds by which its clock is ahead of ours.
+    """
 
     positions: dict[str, int] = field(default_factory=dict)
     moved: dict[str, datetime] = field(default_factory=dict)
     health: dict[str, str] = field(default_factory=dict)
     checked: int = 0
     at: datetime | None = None
+    glance: Glance = field(default_factory=Glance)
+    skew: float = 0.0
 
     def connected(self, now: datetime) -> bool:
         """Say whether the node has been heard lately."""
@@ -65,6 +71,13 @@ class Followers:
             seen.positions, seen.health, seen.checked, seen.at = dict(positions), dict(health), checked, at
             return news
 
+    def look(self, node: str, glance: Glance, at: datetime) -> None:
+        """Take down a node's few figures, which came with its question: the time in them is that of the asking."""
+        with self._lock:
+            seen = self._seen.setdefault(node, Seen())
+            seen.glance = glance
+            seen.skew = glance.at - at.timestamp() if glance.at else 0.0
+
     def touch(self, node: str, at: datetime) -> None:
         """Note that the node is there: it holds a request open."""
         with self._lock:
@@ -74,7 +87,7 @@ class Followers:
         """Return a copy of what is known of a node."""
         with self._lock:
             seen = self._seen.get(node, Seen())
-            return Seen(dict(seen.positions), dict(seen.moved), dict(seen.health), seen.checked, seen.at)
+            return replace(seen, positions=dict(seen.positions), moved=dict(seen.moved), health=dict(seen.health))
 
     def everybody(self) -> dict[str, Seen]:
         """Return a copy of what is known of every node that was ever heard."""

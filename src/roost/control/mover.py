@@ -21,6 +21,7 @@ from roost.control.move_progress import Progress
 from roost.control.move_steps import Heard, Settling
 from roost.domain.cluster import Cluster, Role
 from roost.domain.errors import Forbidden, Refused
+from roost.domain.figures import Spread
 from roost.domain.move import OPEN, UNDER_WAY, Move, Part, Said, State
 from roost.ports.clock import Clock
 from roost.ports.store import EPOCH, SETTINGS, Reader, Step, Store
@@ -52,6 +53,7 @@ class Mover:
         self._started = clock.now()
         self._lock = threading.RLock()
         self._said: dict[int, _Said] = {}
+        self._pauses = Spread("roost_move_pause_seconds")
         self._awaited: frozenset[str] = frozenset()
         self._fruitless: object = None
         self._cluster: tuple[object, Cluster] | None = None
@@ -75,6 +77,11 @@ class Mover:
             why = " ".join(node.health.values()) if node.connected(now) else "It is not connected."
             words.append(f"{name} has not taken its orders yet. {why}".rstrip())
         return " ".join(words)
+
+    def pauses(self) -> Spread:
+        """Return for how long hand-overs closed mailboxes, since this controller began."""
+        with self._lock:
+            return self._pauses.copy()
 
     def awaits(self, node: str) -> bool:
         """Say whether a move waits for this node to have its orders: a cheap question, for each acknowledgement."""
@@ -108,6 +115,8 @@ class Mover:
                     step = self._answer(move, heard, now) if move else None
                     if step and step.new != step.old:
                         tx.put_moves([step])
+                        if step.new.state is State.SETTLING:
+                            self._pauses.take(self._of(step.new).progress.pause_ms / 1000)
                         self._forget(step)
                     if step and step.verb == _DOUBTED:
                         doubts.append(f"Move {step.new.id}: {step.new.reason}")

@@ -68,6 +68,15 @@ def _addresses(name: str, value: Sequence[str]) -> tuple[str, ...]:
         raise BadSetting(f"{name}: {error}.", field=name, remedy="Give IP addresses.") from error
 
 
+def _networks(name: str, value: Sequence[str]) -> tuple[str, ...]:
+    try:
+        networks = {ipaddress.ip_network(item.strip()) for item in value}
+    except ValueError as error:
+        remedy = "Give IP addresses or networks, such as 192.0.2.0/28."
+        raise BadSetting(f"{name}: {error}.", field=name, remedy=remedy) from error
+    return tuple(map(str, sorted(networks, key=lambda n: (n.version, int(n.network_address), n.prefixlen))))
+
+
 def _endings(name: str, value: Sequence[str]) -> tuple[str, ...]:
     endings = {item.strip().lower().removeprefix(".") for item in value}
     for ending in endings:
@@ -87,6 +96,7 @@ def _zones(name: str, value: Sequence[str]) -> tuple[str, ...]:
 _LISTS: dict[str, Callable[[str, Sequence[str]], tuple[str, ...]]] = {
     "forwarders": _addresses,
     "notify_secondaries": _addresses,
+    "metrics_from": _networks,
     "forbidden_attachments": _endings,
     "dns_lists": _zones,
 }

@@ -1,93 +1,86 @@
-"""The cluster at a glance: nodes with what they last said, and warnings with what to do."""
+"""The cluster at a glance: nodes with what they last said, and warnings with what to do.
+
+What it costs grows with the number of nodes, not of mailboxes: how many each home has, the store knows.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from roost.control.followers import Followers, Seen
+from roost.control import warnings
+from roost.control.followers import Followers
 from roost.control.move_warnings import stuck
 from roost.control.mover import Mover
 from roost.control.receipts import behind
-from roost.domain.cluster import Cluster, Node, Role
+from roost.control.warnings import NodeStatus, Warned
+from roost.domain.cluster import Cluster, Node
 from roost.domain.desired import tables_of
-from roost.ports.store import SETTINGS, Store
-
-
-@dataclass(frozen=True)
-class NodeStatus:
-    """A node and what it last said; ``late`` in revisions."""
-
-    node: Node
-    seen: Seen
-    connected: bool
-    late: int
-    mailboxes: int
-
-
-@dataclass(frozen=True)
-class Warned:
-    """Something to know, and what to do about it."""
-
-    subject: str
-    warning: str
-    remedy: str
+from roost.domain.figures import Waiting
+from roost.domain.move import OPEN
+from roost.ports.store import SETTINGS, Reader, Store
 
 
 @dataclass(frozen=True)
 class Status:
-    """Everything at one moment."""
+    """Everything at one moment. ``waiting`` has the mail by home, over all MX hosts; ``moves`` the open ones."""
 
     cluster: Cluster
     revision: int
     mailboxes: int
     nodes: tuple[NodeStatus, ...]
     warnings: tuple[Warned, ...]
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    moves: dict[str, int] = field(default_factory=dict)
+
+    def total(self, name: str) -> int:
+        """Return the sum of a figure over the nodes that have it: ``queue`` or ``sessions``."""
+        return sum(max(0, getattr(entry.figures, name)) for entry in self.nodes)
 
 
 def status(store: Store, followers: Followers, mover: Mover, now: datetime) -> Status:
     """Look at the store and at what the nodes said."""
+    nodes = []
     with store.read() as view:
-        cluster, revision, total, homes = view.cluster(), view.revision(), view.count_mailboxes(), view.homes()
+        cluster, revision, homes = view.cluster(), view.revision(), view.homes()
         followers.learn(view.positions())
         heads = {(SETTINGS, ""): view.head(SETTINGS, "")}
         for node in cluster.nodes:
             for table, scope in tables_of(node):
                 heads[(str(table), scope)] = view.head(table, scope)
-        moves = [Warned(*words) for words in stuck(view, mover, now)]
-    nodes = []
-    for node in sorted(cluster.nodes, key=lambda n: n.name):
-        seen = followers.seen(node.name)
-        late = behind(cluster, heads, followers, node.name)
-        nodes.append(NodeStatus(node, seen, seen.connected(now), late, homes.get(node.name, 0)))
-    return Status(cluster, revision, total, tuple(nodes), (*_warnings(cluster, nodes), *moves))
+        for node in sorted(cluster.nodes, key=lambda n: n.name):
+            seen = followers.seen(node.name)
+            late = behind(cluster, heads, followers, node.name)
+            since = _late_since(view, node, heads, seen.positions) if late else None
+            nodes.append(NodeStatus(node, seen, seen.connected(now), late, homes.get(node.name, 0), since))
+        moving = [Warned(*words, "move-stuck") for words in stuck(view, mover, now)]
+        moves = {str(state): sum(view.count_moves([state]).values()) for state in sorted(OPEN)}
+    waiting = _waiting(nodes)
+    # The one place where warnings come together; the controller tells how many there are of each name.
+    found = (
+        *(warned for entry in nodes for warned in warnings.of_node(entry, now)),
+        *warnings.of_cluster(cluster),
+        *warnings.of_waiting(waiting),
+        *moving,
+    )
+    return Status(cluster, revision, sum(homes.values()), tuple(nodes), found, waiting, moves)
 
 
-def _warnings(cluster: Cluster, nodes: list[NodeStatus]) -> list[Warned]:
-    found = []
+def _late_since(
+    view: Reader, node: Node, heads: dict[tuple[str, str], int], positions: dict[str, int]
+) -> datetime | None:
+    """Return when the change was made that a node lacks; of several tables, that of the newest."""
+    followed = [(SETTINGS, ""), *((str(table), scope) for table, scope in tables_of(node))]
+    lacking = max((heads[key] for key in followed if positions.get(key[0], 0) < heads[key]), default=0)
+    return next((event.at for event in view.events(after=lacking - 1, limit=1)), None) if lacking else None
+
+
+def _waiting(nodes: list[NodeStatus]) -> dict[str, Waiting]:
+    """Return the mail that waits, by home, over all MX hosts that are heard."""
+    found: dict[str, Waiting] = {}
     for entry in nodes:
-        name = entry.node.name
-        if not entry.node.joined:
-            found.append(
-                Warned(
-                    name, "has not joined yet.", f"Run 'roost join' on it with a token of 'roost node token {name}'."
-                )
-            )
-        elif not entry.connected:
-            when = f"since {entry.seen.at:%Y-%m-%d %H:%M:%S} UTC" if entry.seen.at else "since the controller started"
-            found.append(
-                Warned(
-                    name, f"is not connected {when}.", "Look at the machine and at 'systemctl status roost-agent'."
-                )
-            )
-        for driver, words in sorted(entry.seen.health.items()):
-            found.append(Warned(name, f"{driver}: {words}", f"See 'journalctl -u roost-agent' on {name}."))
-    for role in (Role.MX, Role.DNS, Role.STORAGE):
-        joined = [n for n in cluster.with_role(role) if n.joined]
-        if not joined:
-            found.append(
-                Warned("cluster", f"no {role} node has joined.", f"Add one: 'roost node add --role {role}'.")
-            )
-        elif len(joined) == 1 and role is not Role.STORAGE:
-            found.append(Warned("cluster", f"there is only one {role} node.", "Add a second, so that one may fail."))
-    return found
+        if entry.connected:
+            for home, there in entry.figures.waiting.items():
+                so_far = found.get(home, Waiting(0, 0))
+                found[home] = Waiting(so_far.messages + there.messages, max(so_far.oldest, there.oldest))
+    return {home: there for home, there in sorted(found.items()) if there.messages}

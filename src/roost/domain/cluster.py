@@ -257,6 +257,9 @@ class Policy:
     logs_local_copy: str = "off"
     """Whether each machine also writes Debian's own files, ``/var/log/mail.log`` and others, besides its journal."""
 
+    metrics_from: tuple[str, ...] = ()
+    """Networks from which figures may be asked for, besides the controllers."""
+
 
 @dataclass(frozen=True)
 class Cluster:

@@ -20,7 +20,7 @@ from roost.lab.topology import Release
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
 # What the package is made of, below the checkout.
-_PARTS = ("src/roost", "packaging", "requirements.lock", "pyproject.toml")
+_PARTS = ("src/roost", "packaging", "monitoring", "requirements.lock", "pyproject.toml")
 _KEEP = 3
 
 

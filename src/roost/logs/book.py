@@ -19,6 +19,7 @@ from typing import Any
 from zlib import crc32
 
 from roost.domain.trace import Fate
+from roost.logs.counts import Counts
 from roost.logs.line import DAY, clip, micros
 
 _PATIENCE = 600_000_000
@@ -31,6 +32,7 @@ _ABANDONED = 3_600_000_000
 """One that never got into the queue: its client went away before the end of the message."""
 
 _SWEEP_EVERY = 60_000_000
+_REFUSED = Fate.REFUSED.value
 _KEY_BITS = 26
 
 
@@ -148,6 +150,8 @@ class Book:
     now: int = 0
     """The latest time that was read."""
 
+    counts: Counts = field(default_factory=Counts)
+
     _swept: int = 0
 
     def message(self, node: str, queue_id: str, stamp: str) -> Message:
@@ -174,6 +178,12 @@ class Book:
         found.reply = clip(reply)
         found.ended = at
         found.attempts += 1
+        if fate == _REFUSED:
+            self.counts.refused(message.node, "message", reply, (at, message.queue_id))
+        else:
+            mark = at, message.queue_id, which
+            micros = at - arrived(message.day, message.key)
+            self.counts.attempt(message.node, home, reply, fate, mark=mark, micros=micros)
         return found
 
     def taken(self, message: Message, recipient: Recipient, session: str) -> None:
@@ -217,6 +227,13 @@ class Book:
         """Note a refusal; the line's text makes its key."""
         day, key = key_of(at, text)
         self.refusals.append((day, key, fields))
+        self.counts.refused(fields["node"], "envelope", fields["reply"], (at, text))
+
+    def judged(self, message: Message, action: str, score: float | None, symbols: str, stamp: str) -> None:
+        """Note the spam filter's verdict on a message."""
+        message.verdict, message.score, message.symbols = action, score, symbols
+        message.whole = True
+        self.counts.judged(message.node, action, (stamp, message.queue_id))
 
     def logged_in(self, at: int, node: str, login: tuple[str, str, str, bool, str]) -> None:
         """Note a login, or one that was refused: protocol, name, client's address, success, and why not."""
@@ -224,6 +241,8 @@ class Book:
         day, micro = divmod(at, DAY)
         mark = crc32(f"{node} {protocol} {address} {reason}".encode())
         self.logins.append((day, (user, micro, mark, node, protocol, address, ok, reason)))
+        outcome = ("led-on" if reason else "accepted") if ok else "refused"
+        self.counts.login(node, protocol, outcome, (at, mark, user))
 
     def gone(self, node: str, queue_id: str) -> None:
         """The mail server has removed a message."""

@@ -22,9 +22,10 @@ import structlog
 from roost.domain.errors import RoostError
 from roost.domain.trace import base_of
 from roost.logs.book import Message, Recipient
+from roost.logs.counts import Counts
 from roost.logs.days import COLUMNS, Days, days_in, word
 from roost.logs.files import UNREADABLE, LogFile, look, opened, whole_lines
-from roost.logs.line import DAY
+from roost.logs.line import DAY, micros
 from roost.logs.parser import Parser
 from roost.logs.state import State
 
@@ -40,7 +41,8 @@ _log = structlog.get_logger()
 class Collector:
     """Reads ``logs``, writes ``folder``, and deletes days beyond ``keep_days``, where that is not 0.
 
-    ``clock`` tells microseconds since the epoch. ``halt`` is called with the name of each step, for tests.
+    ``counts`` counts what is read. ``clock`` tells microseconds since the epoch. ``halt`` is called with the name of
+    each step, for tests.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Collector:
         folder: Path,
         *,
         keep_days: int = 0,
+        counts: Counts | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
         halt: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -60,6 +63,7 @@ class Collector:
         self._days = Days(folder)
         self._folder = folder
         self._book = self._state.book()
+        self._book.counts = self._counts = counts or Counts()
         self._parser = Parser(self._book)
         self._positions = self._state.positions()
         self._sealed = self._state.sealed()
@@ -113,7 +117,9 @@ class Collector:
                 position = self._positions.get(identity, 0) + size
                 # The last line may be half there: what follows the whole ones is read again.
                 stream.seek(position)
+                strange = self._parser.strange
                 self._parser.read(read)
+                self._note(read, self._parser.strange - strange)
                 # A node whose clock is wrong must not make the others' lines old.
                 self._book.now = min(self._book.now, self._clock())
                 self._positions[identity] = self._moved[identity] = position
@@ -129,6 +135,14 @@ class Collector:
             self.write()
         self._retain()
         return lines
+
+    def _note(self, read: list[str], strange: int) -> None:
+        """Count the lines, and how late the last of them came."""
+        stamp, _, rest = read[-1].partition(" ") if read else ("", "", "")
+        try:
+            self._counts.read(len(read), strange, rest.partition(" ")[0], micros(stamp), self._clock())
+        except ValueError:
+            self._counts.read(len(read), strange, "", 0, 0)
 
     def _has_more(self, file: LogFile) -> bool:
         if file.compressed:

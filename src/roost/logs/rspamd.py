@@ -43,10 +43,8 @@ class Rspamd:
         if queue_id == _NO_QUEUE:
             return
         message = self._book.message(node, queue_id, stamp)
-        message.verdict = action
-        message.score = None if score == "nan" else float(score)
-        message.symbols = clip(symbols)
+        points = None if score == "nan" else float(score)
+        self._book.judged(message, action, points, clip(symbols), stamp)
         # A message-id may repeat all of it; the first is the true one, as no bracket can stand before it.
         if action.endswith("reject") and (recipients := _RECIPIENTS.fullmatch(rest)):
             message.rcpts = tuple(filter(None, recipients[1].split(",")))[:1000]
-        message.whole = True

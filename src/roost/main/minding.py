@@ -6,9 +6,13 @@ import contextlib
 import gc
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 from roost.agent.disk import Disk
+from roost.agent.figures.door import Door
+from roost.agent.figures.sampler import Sampler
+from roost.agent.figures.sources import sources
 from roost.agent.learning.carrier import Carrier
 from roost.agent.learning.spool import Spool
 from roost.agent.learning.teacher import Teacher
@@ -17,16 +21,19 @@ from roost.agent.moving.mover import Mover
 from roost.agent.node import Node
 from roost.agent.papers import Papers
 from roost.agent.tracing import LogNode, Teller, Tracing
+from roost.domain import figures
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.errors import RoostError
+from roost.domain.figures import Told
 from roost.drivers.rspamd.learning import learn
-from roost.host import facts
+from roost.host import facts, load
 from roost.host.clock import WallClock
 from roost.host.machine import Machine
 from roost.host.systemd import Systemd
 from roost.logs.answers import Answers
 from roost.logs.collector import Collector
+from roost.logs.counts import Counts
 from roost.main.drivers import drivers
 from roost.main.settings import AgentSettings
 from roost.ports.host import IDENTITY_CERTIFICATE, IDENTITY_KEY, LESSONS, LOGS, TLS_CA, TRACES
@@ -35,6 +42,9 @@ from roost.wire.controller import ControllerClient
 
 _COLLECT_AFTER = (20_000, 20, 20)
 """When Python looks for garbage in cycles (gc.set_threshold): rows have none, and a full table has a great many."""
+
+_VOLUMES = ("/", "/var", "/var/lib/roost", "/var/vmail", "/var/spool/postfix", LOGS, TRACES)
+"""Folders whose file systems matter: of the machine, of the tables, of mail, of the queue, of logs."""
 
 
 def mind(settings: AgentSettings) -> None:
@@ -52,13 +62,17 @@ def mind(settings: AgentSettings) -> None:
     mover = Mover(host, node.mailstore, connect)
     node.taken = mover.nudge
     papers = Papers(port=lessons.PORT)
-    carrier = Carrier(Spool(LESSONS), lambda: node.settings, papers)
+    spool = Spool(LESSONS)
+    carrier = Carrier(spool, lambda: node.settings, papers)
     teacher = Teacher(lambda path, spam: learn(host, path, spam=spam), lambda: node.settings, papers)
-    tracing = Tracing(log_node, lambda: node.settings)
-    agent = Agent(node, host, clock, connect)
+    counts = Counts()
+    tracing = Tracing(lambda settings: log_node(settings, counts), lambda: node.settings)
+    sampler = Sampler(lambda: sources(node, host, spool, lambda: load.look(_VOLUMES), partial(counted, counts)))
+    door = Door(sampler.told, lambda: node.settings, Papers(port=figures.PORT))
+    agent = Agent(node, host, clock, connect, sampler.glance)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    parts = (mover, carrier, teacher, tracing)
+    parts = (mover, carrier, teacher, tracing, sampler, door)
     for part in parts:
         part.start()
     try:
@@ -68,13 +82,20 @@ def mind(settings: AgentSettings) -> None:
             part.stop()
 
 
-def log_node(settings: NodeSettings) -> LogNode:
+def counted(counts: Counts, settings: NodeSettings) -> list[Told]:
+    """Return what the collected logs say, in figures; names of homes alone may stand in them."""
+    counts.homes = frozenset(peer.name for peer in settings.having(Role.STORAGE))
+    return counts.told()
+
+
+def log_node(settings: NodeSettings, counts: Counts) -> LogNode:
     """Put together what reads the collected logs and answers the controllers."""
+    counted(counts, settings)
     controllers = {peer.name for peer in settings.having(Role.CONTROL)}
 
     def read(stop: threading.Event) -> None:
         with contextlib.closing(
-            Collector(Path(LOGS), Path(TRACES), keep_days=settings.policy.logs_keep_days)
+            Collector(Path(LOGS), Path(TRACES), keep_days=settings.policy.logs_keep_days, counts=counts)
         ) as reads:
             reads.run(stop)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings, Table, Value
+from roost.domain.figures import Figure
 from roost.ports.host import Facts, File, Host, Services
 from roost.ports.mailstore import Mailstore
 
@@ -113,3 +114,14 @@ class Driver(Protocol):
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
         """Do what must be done every few seconds; returns soon. Most drivers have nothing to do."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A driver whose daemon has figures to tell, besides whether it is well. Most have none."""
+
+    def figures(self, settings: NodeSettings, host: Host) -> tuple[Figure, ...]:
+        """Look and return them; raises ``DaemonFailed``. Called every few seconds, from a thread of its own.
+
+        It must cost little and never slow the daemon, however much there is to count.
+        """

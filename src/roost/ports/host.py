@@ -114,6 +114,26 @@ class Facts:
     processors: int = 1
 
 
+@dataclass(frozen=True)
+class Volume:
+    """A file system: its size and what is free of it in bytes, and the share of its files (inodes) that is free."""
+
+    path: str
+    size: int
+    free: int
+    inodes_free: float
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy this machine is: load average of a minute for each processor, memory in bytes, file systems."""
+
+    ratio: float
+    memory: int
+    available: int
+    volumes: tuple[Volume, ...]
+
+
 TLS_CERTIFICATE = "/etc/roost/tls/service.crt"
 """The node's service certificate with its chain, PEM, readable by all."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from roost.domain.desired import NodeSettings, Scalar
+from roost.domain.figures import Glance
 
 FEED_ROWS = 2000
 """Most rows of one table in one answer, so that neither side needs much memory."""
@@ -51,7 +52,8 @@ class FeedRequest(Message):
     ``epoch`` names the store that the positions belong to. ``held`` is the revision of the settings that the node
     has, though it may not have applied them yet (its position says that). ``paused`` lists tables that it cannot
     take rows of at the moment. ``health`` maps drivers that are not well to a
-    sentence; ``checked`` is the number of the last drift check that the node has done.
+    sentence; ``checked`` is the number of the last drift check that the node has done. ``glance`` has the few figures
+    that ``roost status`` shows.
     """
 
     epoch: str = ""
@@ -60,6 +62,7 @@ class FeedRequest(Message):
     paused: list[str] = []
     health: dict[str, str] = {}
     checked: int = 0
+    glance: Glance = Glance()
     wait: float = Field(default=25.0, ge=0, le=60)
 
 

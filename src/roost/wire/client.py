@@ -303,6 +303,9 @@ class AdminClient:
     def remove_key(self, id: str) -> r.Written:
         return self._write("DELETE", f"/v1/keys/{_segment(id)}")
 
+    def monitoring_certificate(self, new: r.NewMonitoringCertificate) -> r.MonitoringCertificate:
+        return self._write("POST", "/v1/metrics/certificate", new, kind=r.MonitoringCertificate)
+
     # Backup
 
     def backup(self, into: BinaryIO, *, progress: Progress | None = None) -> int:

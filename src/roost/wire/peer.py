@@ -143,6 +143,21 @@ def accept(plain: socket.socket, *, authority: str, certificate: str, key: str) 
 
     Raises ``NotAuthenticated`` where its certificate is no agent's, ``NodeAway`` where there is none.
     """
+    secure, shown = secured(plain, authority=authority, certificate=certificate, key=key)
+    try:
+        return Line(secure), _name_in(shown)
+    except RoostError:
+        secure.close()
+        raise
+
+
+def secured(
+    plain: socket.socket, *, authority: str, certificate: str, key: str
+) -> tuple[ssl.SSLSocket, bytes | None]:
+    """Take a connection; return it with the certificate that was shown, which this CA has signed for a client.
+
+    Raises ``NodeAway`` where there is none.
+    """
     try:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -153,11 +168,7 @@ def accept(plain: socket.socket, *, authority: str, certificate: str, key: str) 
     except OSError as error:
         plain.close()
         raise NodeAway(f"A connection came to nothing: {error}.") from error
-    try:
-        return Line(secure), _name_in(secure.getpeercert(binary_form=True))
-    except RoostError:
-        secure.close()
-        raise
+    return secure, secure.getpeercert(binary_form=True)
 
 
 def _name_in(der: bytes | None) -> str:

@@ -152,6 +152,37 @@ class NodeChange(Resource):
     addresses: list[str] | None = None
 
 
+class WaitingView(Resource):
+    """Mail that has yet to get to a home: how many messages, and the age of the oldest in seconds."""
+
+    messages: int
+    oldest: int
+
+
+class NodeFigures(Resource):
+    """What a node told of itself last, with its question to the controller; ``at`` is when, by its own clock.
+
+    ``load`` is for each processor; ``disk`` the share in use of the fullest file system, which is ``disk_path``;
+    ``memory`` the share that is available. ``queue`` and ``sessions`` are null on a node that has none. ``skew`` is
+    by how many seconds its clock is ahead of the controller's.
+    """
+
+    at: datetime
+    load: float
+    memory: float
+    disk: float
+    disk_path: str
+    queue: int | None = None
+    oldest: int = 0
+    waiting: dict[str, WaitingView] = {}
+    sessions: int | None = None
+    lessons: int = 0
+    certificate_ends: datetime | None = None
+    log_delay: float = 0.0
+    braked: bool = False
+    skew: float = 0.0
+
+
 class NodeView(Resource):
     """A node as it is, with what it last said. ``late`` is by how many changes it is behind."""
 
@@ -165,6 +196,7 @@ class NodeView(Resource):
     late: int = 0
     mailboxes: int = 0
     health: dict[str, str] = {}
+    figures: NodeFigures | None = None
 
 
 class NodeAdded(Written):
@@ -199,6 +231,7 @@ class Warned(Resource):
     subject: str
     warning: str
     remedy: str
+    name: str = ""
 
 
 class Status(Resource):
@@ -211,6 +244,10 @@ class Status(Resource):
     mailboxes: int
     nodes: list[NodeView]
     warnings: list[Warned]
+    queue: int = 0
+    sessions: int = 0
+    waiting: dict[str, WaitingView] = {}
+    moves: dict[str, int] = {}
 
 
 class DriftLine(Resource):
@@ -271,6 +308,21 @@ class KeyMade(KeyView):
     key: str
 
 
+class NewMonitoringCertificate(Resource):
+    """Asks for a certificate that may read figures: a request (PEM, PKCS #10) for a key that stays where it is."""
+
+    request: str = Field(max_length=10_000)
+    valid_days: int = Field(default=365, ge=1, le=1095)
+
+
+class MonitoringCertificate(Resource):
+    """The certificate and the CA's own, PEM."""
+
+    certificate: str
+    authority: str
+    expires: datetime
+
+
 class PolicyView(Resource):
     """The cluster's policy; every field may be set."""
 
@@ -309,6 +361,7 @@ class PolicyView(Resource):
     logs_compress_after_days: int = Field(default=3, ge=1, le=3650)
     logs_journal_size: int = Field(default=4 * 2**30, ge=16 * 2**20)
     logs_local_copy: str = Field(default="off", pattern="^(on|off)$")
+    metrics_from: list[str] = Field(default=[], max_length=100)
 
 
 class Restored(Resource):

@@ -48,7 +48,7 @@ class Sources:
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
     """A copy of this checkout: somebody may be working in it."""
     copy = tmp_path_factory.mktemp("checkout")
-    for part in ("src", "packaging"):
+    for part in ("src", "packaging", "monitoring"):
         shutil.copytree(CHECKOUT / part, copy / part)
     for name in ("pyproject.toml", "requirements.lock"):
         shutil.copy(CHECKOUT / name, copy)

@@ -73,6 +73,15 @@ def test_it_holds_the_code_of_the_checkout(package: Package, sources: Sources) -
             assert (packed / path.relative_to(source)).read_bytes() == path.read_bytes(), path
 
 
+def test_it_holds_rules_and_board_for_a_monitoring_system(package: Package, sources: Sources) -> None:
+    """The very files that are tested here, and what the figures are written with."""
+    packed = package.tree / "usr/share/roost/monitoring"
+    assert {path.name for path in packed.iterdir()} == {path.name for path in (CHECKOUT / "monitoring").iterdir()}
+    for path in packed.iterdir():
+        assert path.read_bytes() == (sources.path / "monitoring" / path.name).read_bytes()
+    assert (package.tree / "opt/roost/lib/prometheus_client/exposition.py").exists()
+
+
 def test_scripts_and_permissions(package: Package) -> None:
     """Maintainer scripts are good shell; everything belongs to root and nobody else may write it."""
     for name in ("postinst", "prerm", "postrm"):

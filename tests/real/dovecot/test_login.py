@@ -185,3 +185,26 @@ def _ended(client: imaplib.IMAP4) -> bool:
         client.shutdown()
         return True
     return False
+
+
+def _sessions(dovecot: Instance) -> dict[tuple[str, ...], float]:
+    told = dovecot.driver.figures(dovecot.settings(), dovecot.host)
+    return {(one.name, *one.labels): one.value for one in told}
+
+
+def test_who_is_logged_in_is_counted(dovecot: Instance) -> None:
+    dovecot.put(account("john@example.test"), account("mary@example.test"))
+    nobody = {("roost_sessions", "imap"): 0, ("roost_sessions", "pop3"): 0, ("roost_session_users",): 0}
+    wait_until(lambda: _sessions(dovecot) == nobody, "nobody is logged in")
+    clients = [dovecot.imap("john.pop.example.test") for _ in range(2)]
+    for client in clients:
+        client.login("john@example.test", "secret")
+    pop = dovecot.pop3("mary.pop.example.test")
+    pop.user("mary@example.test")
+    pop.pass_("secret")
+    wanted = {("roost_sessions", "imap"): 2, ("roost_sessions", "pop3"): 1, ("roost_session_users",): 2}
+    wait_until(lambda: _sessions(dovecot) == wanted, "all are counted")
+    for client in clients:
+        client.logout()
+    pop.quit()
+    wait_until(lambda: _sessions(dovecot) == nobody, "all have gone")

@@ -50,7 +50,7 @@ else:
 """
 _LISTEN = f"""
 import socket, time
-ports = {[24, 993, 8444, 8445, 8446, 10025, *LOG_PORTS.values()]}
+ports = {[24, 993, 8444, 8445, 8446, 8447, 10025, *LOG_PORTS.values()]}
 held = [socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) for port in ports]
 print("ready", flush=True)
 time.sleep(600)
@@ -244,3 +244,20 @@ def test_a_file_that_is_wrong_is_not_loaded(net: Net) -> None:
 def replace_peers(*peers: Peer) -> NodeSettings:
     """Return the settings with these nodes only."""
     return replace(SETTINGS, peers=peers)
+
+
+def test_figures_are_asked_for_by_controllers_and_whom_the_policy_names(net: Net) -> None:
+    """Networks that hold each other, or controllers, are one to nft; neighbours it lists as they were given."""
+    control = Peer("control.example.net", (STRANGER,), (Role.CONTROL,))
+    settings = replace(SETTINGS, peers=(*SETTINGS.peers, control))
+    net.bring(settings)
+    assert net.knock(STRANGER, HOME, 8447) == "open"
+    assert net.knock(MX, HOME, 8447) == "refused"
+    assert net.knock(MX6, HOME6, 8447) == "refused"
+    within = ("198.18.7.11", "198.18.7.10/31", "198.18.7.96/28", "2001:db8:7::/64", "203.0.113.0/24", "203.0.113.7")
+    networks = (*within, "198.51.100.1", "198.51.100.2", "198.51.100.64/26", "198.51.100.128/26")
+    net.bring(replace(settings, policy=Policy(metrics_from=networks)))
+    assert net.knock(MX, HOME, 8447) == "open"
+    assert net.knock(MX6, HOME6, 8447) == "open"
+    assert net.knock(STRANGER, HOME, 8447) == "open"
+    assert net.knock(OTHER_HOME, HOME, 8447) == "refused"

@@ -105,3 +105,43 @@ def test_mail_flows_while_no_dns_server_answers(net: Net, mx: Instance) -> None:
     mx.send("john@example.test")
 
     wait_until(lambda: net.ms1.mails, "the home is found in /etc/hosts")
+
+
+def _figures(mx: Instance) -> dict[tuple[str, ...], float]:
+    told = mx.driver.figures(mx.settings(), mx.host)
+    return {(one.name.removeprefix("roost_queue_"), *one.labels): one.value for one in told if one.value}
+
+
+def test_the_queue_in_figures(net: Net, mx: Instance) -> None:
+    """By home, and what goes elsewhere; empty again when all has gone."""
+    mx.put(
+        row("john@example.test", "ms1.cluster.test"),
+        row("mary@example.test", "ms2.cluster.test"),
+        alias("both@example.test", "john@example.test", "mary@example.test"),
+    )
+    mx.tick_until(lambda: net.ms1.connections and net.ms2.connections, "both were asked")
+    assert _figures(mx) == {}
+    net.ms1.down()
+    net.ms2.down()
+    for address in ("john@example.test", "john@example.test", "both@example.test"):
+        mx.send(address)
+    mx.wait_deferred(3)
+    found = _figures(mx)
+    assert found["messages", "deferred"] == 3
+    assert found["waiting", "ms1.cluster.test", "1m"] == 3
+    assert found["waiting", "ms2.cluster.test", "1m"] == 1
+    wait_until(lambda: _figures(mx).get(("oldest_seconds", "ms1.cluster.test"), 0) >= 1, "the mail has an age")
+    for home in ("ms1.cluster.test", "ms2.cluster.test"):
+        mx.tick_until(lambda home=home: not mx.driver.is_well(mx.settings(), home), "the outage is noticed")  # type: ignore[misc]
+    net.ms1.up()
+    net.ms2.up()
+    mx.tick_until(lambda: len(net.ms1.mails) == 3 and len(net.ms2.mails) == 1, "the mail arrives", 30)
+    wait_until(lambda: _figures(mx) == {}, "nothing waits any more")
+
+
+def test_a_backup_knows_for_whom_mail_waits(net: Net) -> None:
+    """There an address is what the sender wrote."""
+    backup = net.start("mx-backup", row("john@example.test", "ms1.cluster.test"))
+    backup.send("john+news@example.test")
+    backup.wait_deferred(1)
+    assert _figures(backup)["waiting", "ms1.cluster.test", "1m"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -79,6 +80,8 @@ COMMANDS = [
     (["policy", "set", "logs_keep_days", "90"], "PATCH", {"logs_keep_days": 90}),
     (["policy", "set", "logs_journal_size", "2G"], "PATCH", {"logs_journal_size": 2 * 2**30}),
     (["policy", "set", "logs_local_copy", "on"], "PATCH", {"logs_local_copy": "on"}),
+    (["policy", "set", "metrics_from", "192.0.2.0/28"], "PATCH", {"metrics_from": ["192.0.2.0/28"]}),
+    (["metrics", "scrape-config"], "GET", None),
     (["key", "list"], "GET", None),
     (["key", "add", "job", "--valid-days", "9"], "POST", {"name": "job", "valid_days": 9}),
     (["key", "remove", "k7d2"], "DELETE", None),
@@ -201,10 +204,63 @@ def test_lists_fetch_pages_and_say_that_there_is_more(roost: Roost, api: FakeApi
 def test_status_tells_of_nodes_and_warnings(roost: Roost) -> None:
     assert roost("status").out.splitlines() == [
         "Cluster cluster.test, Roost 0.1.0, revision 7: 1 domain, 3 mailboxes, 1 node",
-        "NODE              ROLES    STATE      MAILBOXES  HEALTH",
-        "ms1.cluster.test  storage  connected  3          ok",
+        "NODE              ROLES    STATE      MAILBOXES  LOAD  DISK  QUEUE  SESSIONS  HEALTH",
+        "ms1.cluster.test  storage  connected  3          -     -     -      -         ok",
         "! ms2.cluster.test: It is not connected. Start its agent.",
     ]
+
+
+def test_status_shows_figures_where_nodes_tell_them(roost: Roost, api: FakeApi) -> None:
+    told = {"at": "2026-11-23T12:00:00Z", "load": 0.417, "memory": 0.5, "disk": 0.634, "disk_path": "/"}
+    status = r.Status(
+        cluster="cluster.test",
+        version="0.1.0",
+        revision=7,
+        domains=1,
+        mailboxes=3,
+        nodes=[
+            node("mx1.cluster.test", roles=["mx"], figures={**told, "queue": 12, "oldest": 400}),
+            node("ms1.cluster.test", mailboxes=3, figures={**told, "sessions": 5}),
+        ],
+        warnings=[r.Warned(subject="ms1.cluster.test", warning="12 wait.", remedy="Wait.", name="mail-waits")],
+        queue=12,
+        sessions=5,
+        waiting={"ms1.cluster.test": r.WaitingView(messages=12, oldest=400)},
+        moves={"copying": 2},
+    )
+    api.on("GET", "/v1/status", status)
+    assert roost("status").out.splitlines() == [
+        "Cluster cluster.test, Roost 0.1.0, revision 7: 1 domain, 3 mailboxes, 2 nodes",
+        "12 messages in queues, 5 sessions, moves: 2 copying.",
+        "Mail on its way to: ms1.cluster.test 12.",
+        "NODE              ROLES    STATE      MAILBOXES  LOAD  DISK  QUEUE  SESSIONS  HEALTH",
+        "mx1.cluster.test  mx       connected  0          0.42  63%   12     -         ok",
+        "ms1.cluster.test  storage  connected  3          0.42  63%   -      5         ok",
+        "! ms1.cluster.test: 12 wait. Wait.",
+    ]
+    found = roost("status", "--output", "json").json
+    assert found["nodes"][0]["figures"]["queue"] == 12
+    assert (found["warnings"][0]["name"], found["moves"]) == ("mail-waits", {"copying": 2})
+
+
+def test_status_is_drawn_in_colour_on_a_terminal_and_never_commands_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a node says may hold anything."""
+    from rich.console import Console
+
+    from roost.cli import picture
+
+    shown = picture.Picture(
+        ["Cluster\x1b[2J"], ("NODE",), [("ms1\x1b]0;x\x07",)], ["bad"], ["ms1: [red]it[/red] is off."]
+    )
+    into = io.StringIO()
+    console = Console(file=into, force_terminal=True, color_system="standard", width=60, markup=False)
+    for part in picture._parts(shown):
+        console.print(part)
+    text = into.getvalue()
+    assert "\x1b[31m" in text
+    assert "\x1b[33m! ms1: [red]it[/red] is off." in text
+    assert "\x1b[2J" not in text
+    assert "\x1b]0" not in text
 
 
 def test_drift_check_waits_for_connected_nodes_only(roost: Roost, api: FakeApi) -> None:

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed
+from roost.domain.figures import Figure
 from roost.drivers.dovecot import departed, peers, render
 from roost.drivers.dovecot.accounts import Accounts
 from roost.drivers.dovecot.database import Database
+from roost.drivers.dovecot.doveadm import Doveadm, fields
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.mailstore import DovecotMailstore
 from roost.drivers.dovecot.moves import Moves
-from roost.drivers.dovecot.sessions import Sessions
+from roost.drivers.dovecot.sessions import Sessions, visitors
 from roost.ports.clock import Clock
 from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
@@ -29,6 +31,8 @@ from roost.ports.mailstore import Mailstore
 _UNIT = "dovecot.service"
 _PURGE = "roost-purge.timer"
 _RELOAD_SECONDS = 5.0
+_WHO_SECONDS = 20.0
+_PROTOCOLS = ("imap", "pop3")
 _SIEVE = ("-P", "sieve_imapsieve", "-P", "sieve_extprograms", "-x", "+imapsieve +vnd.dovecot.pipe")
 
 
@@ -202,6 +206,16 @@ class Dovecot:
         parts.sessions.again()
         parts.mailstore.tidy()
         departed.purge(parts.database, self._layout, host, settings.policy.keep_days, self._clock.now())
+
+    def figures(self, settings: NodeSettings, host: Host) -> tuple[Figure, ...]:
+        """Return how many are logged in, by protocol: one question to Dovecot's list of sessions."""
+        del settings
+        connections, users = visitors(fields(Doveadm(self._layout, host).run("who", seconds=_WHO_SECONDS)))
+        by_protocol = dict.fromkeys(_PROTOCOLS, 0) | connections
+        return (
+            *(Figure("roost_sessions", count, (protocol,)) for protocol, count in sorted(by_protocol.items())),
+            Figure("roost_session_users", users),
+        )
 
     def _open(self, host: Host) -> _Parts:
         """Return the one set of objects for a host: they hold locks and a connection."""

@@ -104,6 +104,18 @@ class Sessions:
         return int(self._clock.now().timestamp())
 
 
+def visitors(who: Sequence[str]) -> tuple[dict[str, int], int]:
+    """Return the connections by protocol, and how many users have one, from what ``doveadm who`` shows."""
+    connections: dict[str, int] = {}
+    users = set()
+    for index, value in enumerate(who[3:]):
+        if _PROCESSES.fullmatch(value):
+            user, count, protocol = who[index : index + 3]
+            users.add(user)
+            connections[protocol] = connections.get(protocol, 0) + (int(count) if count.isdigit() else 1)
+    return connections, len(users)
+
+
 def _processes(who: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Yield user and process for each session that ``doveadm who`` shows: user, count, service, (processes), ..."""
     for index, value in enumerate(who[3:]):

@@ -24,6 +24,9 @@ WAY_OUT_PORT = 10025
 TRACES_PORT = 8446
 """Where the agent of a log node answers the controller what became of mail."""
 
+FIGURES_PORT = 8447
+"""Where every agent serves its figures."""
+
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("roost.drivers.nftables", "templates"),
     undefined=jinja2.StrictUndefined,
@@ -41,6 +44,7 @@ def render(settings: NodeSettings, path: str) -> tuple[File, ...]:
     values = {
         "node": settings.node,
         "sets": {name: _addresses(settings, role) for name, (role, used) in wanted.items() if used},
+        "monitors": _monitors(settings),
         "senders": _senders(settings) if log else {},
         "home": home,
         "taught": taught,
@@ -52,6 +56,7 @@ def render(settings: NodeSettings, path: str) -> tuple[File, ...]:
         "lessons": LESSONS_PORT,
         "way_out": WAY_OUT_PORT,
         "traces": TRACES_PORT,
+        "figures": FIGURES_PORT,
     }
     return (File(path, _TEMPLATES.get_template("nftables.conf.j2").render(values), 0o600),)
 
@@ -61,6 +66,17 @@ def _addresses(settings: NodeSettings, role: Role) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"ipv4": [], "ipv6": []}
     for text in sorted({address for peer in settings.having(role) for address in peer.addresses}):
         found[f"ipv{ipaddress.ip_address(text).version}"].append(text)
+    return found
+
+
+def _monitors(settings: NodeSettings) -> dict[str, list[str]]:
+    """Return the networks that may ask for figures, by family, none within another: nft refuses such a set."""
+    controllers = (address for peer in settings.having(Role.CONTROL) for address in peer.addresses)
+    networks = [ipaddress.ip_network(text) for text in (*controllers, *settings.policy.metrics_from)]
+    found: dict[str, list[str]] = {}
+    for version, whole in ((4, 32), (6, 128)):
+        apart = ipaddress.collapse_addresses(n for n in networks if n.version == version)  # type: ignore[type-var]
+        found[f"ipv{version}"] = [str(n.network_address) if n.prefixlen == whole else str(n) for n in apart]
     return found
 
 

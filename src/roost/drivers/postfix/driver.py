@@ -8,12 +8,14 @@ an MX has a list of mail domains.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from roost.domain.cluster import Role
 from roost.domain.desired import FOLLOWERS, NodeSettings, Table
 from roost.domain.errors import DaemonFailed
-from roost.drivers.postfix import render
+from roost.domain.figures import Figure
+from roost.drivers.postfix import queue, render
 from roost.drivers.postfix.layout import Layout
 from roost.drivers.postfix.mapfile import require_liblmdb
 from roost.drivers.postfix.recipients import Recipients
@@ -147,6 +149,11 @@ class Postfix:
         if self._watch.look(self._next_hops(settings), _QUIET_PRIMARY if backup else _QUIET_HOME):
             # It also ends the pause that the queue manager gives a dead destination (postqueue(1)).
             host.run(["postqueue", "-c", self._layout.config, "-f"], check=False)
+
+    def figures(self, settings: NodeSettings, host: Host) -> tuple[Figure, ...]:
+        """Return how much mail waits for which home, and for how long; see ``queue.py``."""
+        homes = frozenset(peer.name for peer in settings.having(Role.STORAGE))
+        return queue.figures(host, self._layout.config, homes, self._recipients.homes_of, time.time())
 
     def is_well(self, settings: NodeSettings, name: str) -> bool:
         """Say whether a home (on a backup MX: a primary) greeted when it was asked last."""

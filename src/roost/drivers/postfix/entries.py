@@ -74,3 +74,9 @@ def value_of(alias: str, hop: str, refusal: str, port: int) -> Value:
 def hostname_in(alias: str) -> str:
     """Return the domain of the one address in an alias, '' where it holds several."""
     return "" if "," in alias else alias.rpartition("@")[2]
+
+
+def home_in(hop: str) -> str:
+    """Return the home in a next hop, '' where there is none."""
+    found = _HOP.fullmatch(hop)
+    return found.group(1) if found else ""

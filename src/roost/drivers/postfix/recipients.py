@@ -24,7 +24,8 @@ from contextlib import suppress
 
 from roost.domain.desired import Table, Value
 from roost.domain.errors import DaemonFailed
-from roost.drivers.postfix.entries import Entry, entry_of, hostname_in, owner_key
+from roost.domain.trace import base_of
+from roost.drivers.postfix.entries import Entry, entry_of, home_in, hostname_in, owner_key
 from roost.drivers.postfix.layout import Layout
 from roost.drivers.postfix.mapfile import MapFile, NoFile, Transaction, text
 from roost.drivers.postfix.moved import Moved
@@ -33,6 +34,11 @@ from roost.ports.driver import Batch
 
 _ROW_BYTES = 64
 """About what LMDB needs for a row besides key and value."""
+
+_LONGEST_KEY = 500
+"""LMDB takes keys of up to 511 bytes; nothing that it could hold is longer (``mdb_env_get_maxkeysize``)."""
+
+_LOOKED_UP_AT_ONCE = 500
 
 
 class Recipients:
@@ -94,6 +100,24 @@ class Recipients:
     def rows(self) -> Iterator[tuple[str, Value]]:
         """Yield every row; what has no canonical form under ``!``, the file and the key."""
         return rows(self._files, self._port)
+
+    def homes_of(self, addresses: Iterable[str]) -> dict[str, str]:
+        """Return the home of each recipient that has one, as the next hops say; addresses are as a queue has them.
+
+        On an MX these are personal addresses already, on a backup MX they are what the sender wrote.
+        """
+        found: dict[str, str] = {}
+        wanted = [address for address in addresses if len(address) < _LONGEST_KEY]
+        for begin in range(0, len(wanted), _LOOKED_UP_AT_ONCE):
+            # Postfix and the agent's writer wait for a reader, so it is short.
+            with suppress(NoFile), self._aliases.read() as aliases, self._hops.read() as hops:
+                for address in wanted[begin : begin + _LOOKED_UP_AT_ONCE]:
+                    hop = hops.get(hostname_in(address))
+                    if hop is None:
+                        hop = hops.get(hostname_in(aliases.get(base_of(address)) or ""))
+                    if home := home_in(hop or ""):
+                        found[address] = home
+        return found
 
     def clear(self) -> None:
         """Empty it, the aliases first: what they accept must have a next hop."""
