@@ -16,7 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import roost
-from roost.api import agents, aliases, cluster, domains, mailboxes, moves, nodes, problems, senders, traces
+from roost.api import agents, aliases, cluster, domains, mailboxes, moves, nodes, probe, problems, senders, traces
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.domain.errors import Unavailable
@@ -82,7 +82,7 @@ def build(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     app.state.parts = parts
-    for module in (domains, mailboxes, moves, aliases, senders, nodes, traces, cluster, agents):
+    for module in (domains, mailboxes, moves, aliases, senders, nodes, traces, probe, cluster, agents):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(RingAfterWrites, wakeup=parts.wakeup)

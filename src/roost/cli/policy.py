@@ -66,6 +66,7 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       logs_compress_after_days  days after which log nodes compress it
       logs_journal_size   most bytes of each machine's journal
       logs_local_copy     on: each machine also writes Debian's own log files
+      probe_seconds       seconds from one round of test mail to the next; 0 for none
 
     For example:
       roost policy set ttl 30

@@ -8,6 +8,7 @@ from datetime import datetime
 from roost.control.followers import Followers, Seen
 from roost.control.move_warnings import stuck
 from roost.control.mover import Mover
+from roost.control.probes import Probes, findings
 from roost.control.receipts import behind
 from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.desired import tables_of
@@ -45,7 +46,7 @@ class Status:
     warnings: tuple[Warned, ...]
 
 
-def status(store: Store, followers: Followers, mover: Mover, now: datetime) -> Status:
+def status(store: Store, followers: Followers, mover: Mover, probes: Probes, now: datetime) -> Status:
     """Look at the store and at what the nodes said."""
     with store.read() as view:
         cluster, revision, total, homes = view.cluster(), view.revision(), view.count_mailboxes(), view.homes()
@@ -55,12 +56,13 @@ def status(store: Store, followers: Followers, mover: Mover, now: datetime) -> S
             for table, scope in tables_of(node):
                 heads[(str(table), scope)] = view.head(table, scope)
         moves = [Warned(*words) for words in stuck(view, mover, now)]
+    probed = [Warned(one.hop, one.words, one.remedy) for one in findings(probes, cluster, now)]
     nodes = []
     for node in sorted(cluster.nodes, key=lambda n: n.name):
         seen = followers.seen(node.name)
         late = behind(cluster, heads, followers, node.name)
         nodes.append(NodeStatus(node, seen, seen.connected(now), late, homes.get(node.name, 0)))
-    return Status(cluster, revision, total, tuple(nodes), (*_warnings(cluster, nodes), *moves))
+    return Status(cluster, revision, total, tuple(nodes), (*_warnings(cluster, nodes), *moves, *probed))
 
 
 def _warnings(cluster: Cluster, nodes: list[NodeStatus]) -> list[Warned]:

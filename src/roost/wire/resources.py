@@ -304,6 +304,7 @@ class PolicyView(Resource):
     logs_compress_after_days: int = Field(default=3, ge=1, le=3650)
     logs_journal_size: int = Field(default=4 * 2**30, ge=16 * 2**20)
     logs_local_copy: str = Field(default="off", pattern="^(on|off)$")
+    probe_seconds: int = Field(default=60, ge=0, le=3600)
 
 
 class Restored(Resource):
