@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from roost.api.identity import actor_of, node_of
 from roost.api.parts import Parts, parts_of
 from roost.control import probes
-from roost.wire.probe_messages import ProbeReply, ProberView, ProbeRequest, ProbeView
+from roost.wire.probe_messages import ProbeReply, ProbeRequest, ProberView, ProbeView
 from roost.wire.resources import Warned, Written
 
 router = APIRouter(tags=["probe"])

@@ -1,8 +1,8 @@
 """The probe: what each prober is to try, what it saw last, and what is to be said about it.
 
-Probers are the nodes with the role ``control``: there is always one, and while it cannot speak to the controller nobody
-could hear of what another found. Their last rounds are kept in memory, as positions are (docs/decisions/0025); after a
-restart of the controller they are there again within a minute.
+Probers are the nodes with the role ``control``: there is always one, and while it cannot speak to the controller
+nobody could hear of what another found. Their last rounds are kept in memory, as positions are; after a restart of the
+controller they are there again within a minute (docs/decisions/0025).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from roost.domain.hops import Finding, verdict
 from roost.domain.probe import Box, Round, Server, Task
 from roost.ports.store import SETTINGS, Store
 
-_ROUND_SECONDS = 90
-"""A round in which everything hangs is over by then."""
+_ROUND_SECONDS = 120
+"""A round in which much hangs is over by then."""
 
 _MX = (Role.MX, Role.BACKUP_MX)
 
@@ -37,18 +37,21 @@ class Taken:
 
 
 class Probes:
-    """The last round of each prober, and how many were asked for; safe for threads. ``since``: the controller's
-    start."""
+    """The last round of each prober, and the number of the last request; safe for threads.
+
+    ``since`` is the controller's start.
+    """
 
     def __init__(self, since: datetime) -> None:
         self._lock = threading.Lock()
         self._since = since
-        self._asked = 0
+        # Numbers go on growing when the controller starts anew, so no round from before answers a later request.
+        self._asked = int(since.timestamp())
         self._taken: dict[str, Taken] = {}
 
     @property
     def asked(self) -> int:
-        """Return how many rounds were asked for."""
+        """Return the number of the last request for a round."""
         with self._lock:
             return self._asked
 
@@ -61,8 +64,6 @@ class Probes:
     def take(self, node: str, found: Round, at: datetime) -> None:
         """Keep a prober's round in place of the one before."""
         with self._lock:
-            # A controller that has just started has forgotten what was asked for before.
-            self._asked = max(self._asked, found.number)
             self._taken[node] = Taken(found, at)
 
     def last(self, cluster: Cluster) -> dict[str, Taken | None]:
@@ -110,7 +111,7 @@ def task(store: Store, followers: Followers, probes: Probes, name: str) -> Task:
         if testbox.has(node):
             box = testbox.of_node(node, domain, cluster.probe)
             password = testbox.password_of(node.name, cluster.probe)
-            boxes.append(Box(node.name, str(box.address), box.hostname(domain), node.addresses[0], password))
+            boxes.append(Box(node.name, str(box.address), box.hostname(domain), node.addresses, password))
     return Task(
         asked=probes.asked,
         seconds=seconds,

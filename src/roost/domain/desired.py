@@ -275,8 +275,7 @@ def settings_for(cluster: Cluster, name: str) -> NodeSettings:
         revision=cluster.revision,
         peers=tuple(Peer(n.name, n.addresses, tuple(sorted(n.roles))) for n in peers),
         domains=tuple(
-            MailDomain(d.name, d.access_zone, d.suspended is not Suspended.ACCEPT)
-            for d in _mail_domains(cluster)
+            MailDomain(d.name, d.access_zone, d.suspended is not Suspended.ACCEPT) for d in _mail_domains(cluster)
         ),
         service_names=service_names(cluster, node),
         policy=cluster.policy,

@@ -88,7 +88,7 @@ def _nothing_works(found: Round) -> bool:
     reached = [
         *(mail.seen.stage is not Stage.CONNECT for mail in found.mails),
         *(login.seen.stage not in {Stage.SILENT, Stage.UNSEEN} for login in found.logins),
-        *(door.seen.stage is not Stage.CONNECT for door in found.doors),
+        *(door.seen.stage not in {Stage.CONNECT, Stage.UNSEEN} for door in found.doors),
     ]
     kinds = bool(found.mails) + bool(found.logins) + bool(found.doors)
     return kinds > 1 and not any(reached)
@@ -222,7 +222,7 @@ def _late(found: Round) -> Iterator[Finding]:
 def _common(these: list[Mail], among: list[Mail], backups: tuple[str, ...]) -> Iterator[tuple[str, list[Mail]]]:
     """Yield hops that together explain what became of ``these``, out of ``among``: homes, then MX hosts, then ways.
 
-    A home is to blame where it happened by every MX, and there were two; or where there is but one MX and it does well
+    A home is to blame where it happened by every MX, and there were two; or where there is one only, which does well
     elsewhere. A backup hands on to a primary, so what happened to a primary's mail explains its own.
     """
     explained = {mail.store for mail in these if mail.mx not in backups}

@@ -124,16 +124,23 @@ class Server:
 
 @dataclass(frozen=True)
 class Box(NamedBox):
-    """A test mailbox with what it takes to log in: an address of the storage node, and the password."""
+    """A test mailbox with what it takes to log in: the addresses of the storage node, and the password."""
 
-    address: str
+    addresses: tuple[str, ...]
     password: str = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """Return the address at which the storage node is tried."""
+        return self.addresses[0]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a round is to try. ``asked`` counts the rounds that were asked for; ``seconds`` is the time from one to
-    the next, 0 for none. Holds passwords: it is told to probers only, and kept in memory."""
+    """What a round is to try. Holds passwords: it is told to probers only, and kept in memory.
+
+    ``asked`` is the number of the last request for a round; ``seconds`` is the time from one to the next, 0 for none.
+    """
 
     asked: int
     seconds: int

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
+import ssl
 import threading
+from datetime import datetime
 from pathlib import Path
 
 from roost.agent.disk import Disk
@@ -16,10 +18,13 @@ from roost.agent.loop import Agent
 from roost.agent.moving.mover import Mover
 from roost.agent.node import Node
 from roost.agent.papers import Papers
+from roost.agent.probing import rounds
+from roost.agent.probing.prober import Prober
 from roost.agent.tracing import LogNode, Teller, Tracing
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.errors import RoostError
+from roost.domain.probe import Round, Task
 from roost.drivers.rspamd.learning import learn
 from roost.host import facts
 from roost.host.clock import WallClock
@@ -55,10 +60,11 @@ def mind(settings: AgentSettings) -> None:
     carrier = Carrier(Spool(LESSONS), lambda: node.settings, papers)
     teacher = Teacher(lambda path, spam: learn(host, path, spam=spam), lambda: node.settings, papers)
     tracing = Tracing(log_node, lambda: node.settings)
+    prober = Prober(lambda: node.settings, connect, lambda task, now: probe(node, task, now), clock.now)
     agent = Agent(node, host, clock, connect)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    parts = (mover, carrier, teacher, tracing)
+    parts = (mover, carrier, teacher, tracing, prober)
     for part in parts:
         part.start()
     try:
@@ -66,6 +72,13 @@ def mind(settings: AgentSettings) -> None:
     finally:
         for part in parts:
             part.stop()
+
+
+def probe(node: Node, task: Task, now: datetime) -> Round:
+    """Do one round of the probe, trusting whom users trust: this cluster's authority, and the world's."""
+    trust = ssl.create_default_context()
+    trust.load_verify_locations(TLS_CA)
+    return rounds.run(task, rounds.Ways(trust, node.settings.node if node.settings else ""), now)
 
 
 def log_node(settings: NodeSettings) -> LogNode:

@@ -67,9 +67,7 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
     backups = open_backups(settings.store, store, aside=state)
     mover = Mover(store, followers, clock, authority)
     feed, probes = Feed(store, FEED_ROWS), Probes(clock.now())
-    parts = Parts(
-        store, backups, clock, authority, feed, followers, Wakeup(), mover, probes, _traces(store, state)
-    )
+    parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, probes, _traces(store, state))
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)
     config = uvicorn.Config(

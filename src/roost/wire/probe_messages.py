@@ -41,11 +41,11 @@ class ProberView(Resource):
     at: datetime | None = None
     number: int = 0
     seconds: float = 0.0
-    mails: list[Mail] = []
-    logins: list[Login] = []
-    doors: list[Door] = []
-    boxes: list[NamedBox] = []
-    backups: list[str] = []
+    mails: list[Mail] = Field(default=[])
+    logins: list[Login] = Field(default=[])
+    doors: list[Door] = Field(default=[])
+    boxes: list[NamedBox] = Field(default=[])
+    backups: list[str] = Field(default=[])
 
 
 class ProbeView(Resource):
