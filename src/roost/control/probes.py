@@ -1,8 +1,8 @@
 """The probe: what each prober is to try, what it saw last, and what is to be said about it.
 
 Probers are the nodes with the role ``control``: there is always one, and while it cannot speak to the controller
-nobody could hear of what another found. Their last rounds are kept in memory, as positions are; after a restart of the
-controller they are there again within a minute (docs/decisions/0025).
+nobody could hear of what another found. Their last rounds are kept in memory, as positions are; after a restart of
+the controller they are there again within a minute (docs/decisions/0025).
 """
 
 from __future__ import annotations

@@ -91,4 +91,5 @@ def log_node(settings: NodeSettings) -> LogNode:
         ) as reads:
             reads.run(stop)
 
-    return LogNode(read, Teller(Answers(Path(TRACES)), controllers.__contains__), Papers(port=traces.PORT))
+    answers = Answers(Path(TRACES), settings.probe_domain)
+    return LogNode(read, Teller(answers, controllers.__contains__), Papers(port=traces.PORT))

@@ -26,7 +26,7 @@ class _Odd(Exception):
 def ask(server: Server, port: int, box: Box, seconds: float) -> Seen:
     """Say whether the server leads the personal hostname to the address of its home.
 
-    Where the node's name lies outside of the cluster's own zone it is somebody else's to answer for: the CNAME counts.
+    Where the node's name lies outside of the cluster's own zone, it is somebody else's: then the CNAME alone counts.
     """
     kind = RdataType.AAAA if ":" in box.address else RdataType.A
     began = time.monotonic()
