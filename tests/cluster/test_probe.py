@@ -58,7 +58,7 @@ def _stopped(machine: Machine, unit: str) -> Iterator[None]:
 
 @contextmanager
 def _wrong_answer(cluster: Cluster, server: Machine) -> Iterator[None]:
-    """One name leads to another home, on one DNS server. Its agent compares tables every hour, or when it is asked."""
+    """One name leads to another home, on one DNS server, until its agent is asked to compare its table."""
     [prober] = cluster.roost("probe")["probers"]
     name = next(box["hostname"] for box in prober["boxes"] if box["store"] == cluster.lab.machine("ms1").name)
     wrong = cluster.lab.machine("ms2").name

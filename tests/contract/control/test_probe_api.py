@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import world
-from test_moves_api import Api
 from moving import MS3
+from test_moves_api import Api
 from world import MS1, MS2, MX1, NS1
 
 from roost.control import domains, mailboxes, nodes, probes

@@ -14,7 +14,7 @@ from roost.agent.probing import rounds
 from roost.domain.cluster import Cluster, Mailbox, Node, Role
 from roost.domain.desired import Table, Value, settings_for
 from roost.domain.hops import verdict
-from roost.domain.probe import Box, Round, Seen, Server, Stage, Task
+from roost.domain.probe import Box, Round, Server, Stage, Task
 from roost.domain.testbox import of_node, password_of, rows_with_node
 from roost.ports.driver import Batch
 
@@ -179,7 +179,7 @@ FAULTS: list[tuple[Callable[[World], None], dict[str, Stage], set[str]]] = [
     (_no_delivery, {"mail mx1": Stage.MISSING}, {"mx1.cluster.test → ms1.cluster.test"}),
     (
         _wrong_password,
-        {"mail mx1": Stage.UNSEEN, **dict.fromkeys(("login ns1", "login ns2", "imap", "pop3"), Stage.LOGIN)},
+        {**dict.fromkeys(("mail mx1", "login ns1", "login ns2", "pop3"), Stage.UNSEEN), "imap": Stage.LOGIN},
         {HOME},
     ),
     (
@@ -217,7 +217,7 @@ def test_a_fault_shows_where_it_is(
 def test_a_certificate_for_another_name_is_not_taken(world: World) -> None:
     strange = replace(world.task.boxes[0], hostname="ms1.elsewhere.test")
     found = world.round(boxes=(strange,), dns=())
-    assert [door.seen.stage for door in found.doors] == [Stage.CERTIFICATE, Stage.CERTIFICATE]
+    assert [door.seen.stage for door in found.doors] == [Stage.CERTIFICATE, Stage.UNSEEN]
     assert "ms1.elsewhere.test" in found.doors[0].seen.words
 
 
@@ -230,5 +230,5 @@ def test_one_dns_server_of_two_is_silent(world: World) -> None:
 def test_no_word_holds_the_password(world: World) -> None:
     _wrong_password(world)
     found = world.round()
+    assert found.doors[0].seen.words
     assert password_of(HOME, SECRET) not in repr(found)
-    assert isinstance(found.doors[0].seen, Seen)

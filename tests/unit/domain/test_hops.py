@@ -107,10 +107,7 @@ CASES: dict[str, tuple[Change, dict[str, str]]] = {
     ),
     "a home takes no deliveries": (
         mail(LOST, store="ms2"),
-        {
-            "ms2": "takes no delivery (LMTP) from any MX, though it can be logged in to: "
-            "it is not there after 20 s."
-        },
+        {"ms2": "takes no delivery (LMTP) from any MX, though it can be logged in to: it is not there after 20 s."},
     ),
     "an MX keeps what it takes": (
         mail(LOST, mx="mx2"),
@@ -155,7 +152,7 @@ CASES: dict[str, tuple[Change, dict[str, str]]] = {
         {"ms1": "a login by POP3 takes 11 s."},
     ),
     "two things at once": (
-        both(home("ms1", REFUSED), login(Seen(Stage.SILENT, "no answer in time"), dns="ns2")),
+        both(login(Seen(Stage.SILENT, "no answer in time"), dns="ns2"), home("ms1", REFUSED)),
         {"ms1": "does not answer by IMAP: Connection refused.", "ns2": "does not answer: no answer in time."},
     ),
     "the prober has no network": (
@@ -197,7 +194,7 @@ def test_with_one_mx_a_home_is_to_blame_where_others_get_theirs(lost: Change, ho
 
 def test_figures_leave_out_of_what_nothing_can_be_said() -> None:
     shown = list(figures(found(home("ms1", REFUSED))))
-    assert Figure("mail", "mx1", "ms2", True, 0.05, "ok") in shown
-    assert Figure("imap", "", "ms1", False, 0.0, "connect") in shown
-    assert Figure("login", "ns1", "ms2", True, 0.05, "ok") in shown
+    assert Figure("mail", "mx1", "ms2", ok=True, seconds=0.05, stage="ok") in shown
+    assert Figure("imap", "", "ms1", ok=False, seconds=0.0, stage="connect") in shown
+    assert Figure("login", "ns1", "ms2", ok=True, seconds=0.05, stage="ok") in shown
     assert [figure for figure in shown if (figure.kind, figure.store) == ("mail", "ms1")] == []

@@ -21,6 +21,8 @@ from roost.domain.probe import Box, Seen, Stage
 
 _TOKEN = re.compile(rb"(?i)^" + HEADER.encode() + rb":\s*([0-9a-z-]+)\s*$", re.MULTILINE)
 _WORDS_MAX = 200
+_LOGIN_SECONDS = 25.0
+"""A home answers a wrong password later and later, up to 17 s (auth_failure_delay, and the penalty of an address)."""
 
 
 class Failed(Exception):
@@ -113,10 +115,12 @@ def session(box: Box, port: int, trust: ssl.SSLContext, seconds: float) -> Itera
         # There is a connection with TLS, and no greeting.
         raise Failed(Stage.CONNECT if isinstance(error, OSError) else Stage.REFUSED, error) from error
     try:
+        imap.sock.settimeout(_LOGIN_SECONDS)
         try:
             imap.login(box.mailbox, box.password)
         except (OSError, imaplib.IMAP4.error) as error:
             raise Failed(Stage.LOGIN, error) from error
+        imap.sock.settimeout(seconds)
         try:
             kind, data = imap.select("INBOX")
         except (OSError, imaplib.IMAP4.error) as error:
@@ -127,6 +131,8 @@ def session(box: Box, port: int, trust: ssl.SSLContext, seconds: float) -> Itera
     finally:
         with contextlib.suppress(OSError, imaplib.IMAP4.error):
             imap.logout()
+        with contextlib.suppress(OSError):
+            imap.shutdown()
 
 
 def by_imap(box: Box, port: int, trust: ssl.SSLContext, seconds: float) -> Seen:
@@ -149,6 +155,7 @@ def by_pop3(box: Box, port: int, trust: ssl.SSLContext, seconds: float) -> Seen:
     except (OSError, poplib.error_proto) as error:
         return Failed(Stage.CONNECT if isinstance(error, OSError) else Stage.REFUSED, error).seen
     try:
+        pop.sock.settimeout(_LOGIN_SECONDS)
         pop.user(box.mailbox)
         pop.pass_(box.password)
         pop.stat()
@@ -158,3 +165,5 @@ def by_pop3(box: Box, port: int, trust: ssl.SSLContext, seconds: float) -> Seen:
     finally:
         with contextlib.suppress(OSError, poplib.error_proto):
             pop.quit()
+        with contextlib.suppress(OSError):
+            pop.close()

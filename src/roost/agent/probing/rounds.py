@@ -161,21 +161,22 @@ def _read(
     except Failed as failed:
         imap = failed.seen
     doors = [Door(box.store, "imap", imap)]
-    if imap.stage is Stage.CONNECT:
-        # Each further try would take as long, to say the same.
-        doors.append(Door(box.store, "pop3", Seen(Stage.UNSEEN)))
-    else:
-        doors.append(Door(box.store, "pop3", reading.by_pop3(box, ways.pop3s, ways.trust, ways.answer)))
-    logins = [Login(dns.name, box.store, _by_name(dns, box, imap, ways)) for dns in task.dns]
+    # Where nobody is let in, each further try would take as long, to say the same.
+    pop3 = reading.by_pop3(box, ways.pop3s, ways.trust, ways.answer) if imap.ok else Seen(Stage.UNSEEN)
+    doors.append(Door(box.store, "pop3", pop3))
+    logins = [Login(dns.name, box.store, _by_name(dns, box, ways, open=imap.ok)) for dns in task.dns]
     return here, tuple(doors), tuple(logins)
 
 
-def _by_name(dns: Server, box: Box, imap: Seen, ways: Ways) -> Seen:
-    """Ask one DNS server and log in where it leads: the right answer is the address that is known."""
+def _by_name(dns: Server, box: Box, ways: Ways, *, open: bool) -> Seen:
+    """Ask one DNS server and log in where it leads: the right answer is the address that is known.
+
+    ``open``: the home lets the prober in.
+    """
     answer = asking.ask(dns, ways.dns, box, ways.dns_answer)
     if not answer.ok:
         return answer
-    if imap.stage is Stage.CONNECT:
+    if not open:
         return Seen(Stage.UNSEEN)
     login = reading.by_imap(box, ways.imaps, ways.trust, ways.answer)
     return Seen(login.stage, login.words, answer.seconds + login.seconds) if login.ok else login

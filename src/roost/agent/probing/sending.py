@@ -104,10 +104,22 @@ def _begun(address: str, port: int, helo: str, seconds: float) -> smtplib.SMTP:
     except _Ended:
         session.close()
         raise
+    except smtplib.SMTPResponseException as error:
+        with contextlib.closing(session):
+            raise _without_tls(session, error) from error
     except OSError as error:
         session.close()
         raise _Ended(Stage.TLS, said(error)) from error
     return session
+
+
+def _without_tls(session: smtplib.SMTP, refusal: smtplib.SMTPResponseException) -> _Ended:
+    """Return why STARTTLS is refused: an MX that lacks its filter refuses that as well, and says why after MAIL."""
+    with contextlib.suppress(OSError):
+        code, words = session.mail("")
+        if code // 100 != 2:
+            return _Ended(Stage.REFUSED, _words(code, words))
+    return _Ended(Stage.TLS, _words(refusal.smtp_code, refusal.smtp_error))
 
 
 def _greet(session: smtplib.SMTP) -> None:
