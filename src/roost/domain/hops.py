@@ -227,7 +227,7 @@ def _common(these: list[Mail], among: list[Mail], backups: tuple[str, ...]) -> I
     """
     explained = {mail.store for mail in these if mail.mx not in backups}
     left = [mail for mail in these if mail.mx not in backups or mail.store not in explained]
-    among = [mail for mail in among if mail in left or mail.mx not in backups or mail.store not in explained]
+    among = [mail for mail in among if mail.mx not in backups or mail.store not in explained or mail in left]
     one = len({mail.mx for mail in among if mail.mx not in backups}) == 1 and len(left) < len(among)
     blamed: set[str] = set()
     for store in sorted({mail.store for mail in left}):

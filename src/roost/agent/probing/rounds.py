@@ -151,8 +151,8 @@ def _read(
             imap = Seen(Stage.OK, seconds=time.monotonic() - began)
             while True:
                 waiting = post.awaited(tokens, here, ways.arrival)
-                now = time.monotonic()
-                here.update(dict.fromkeys(session.arrived(), now))
+                arrived = session.arrived()
+                here.update(dict.fromkeys(arrived, time.monotonic()))
                 if not waiting:
                     break
                 if not set(tokens) <= set(here):

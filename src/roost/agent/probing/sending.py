@@ -96,7 +96,7 @@ def _begun(address: str, port: int, helo: str, seconds: float) -> smtplib.SMTP:
         _greet(session)
         if not session.has_extn("starttls"):
             raise _Ended(Stage.TLS, "it does not offer STARTTLS")
-        blind = ssl.create_default_context()
+        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         blind.check_hostname = False
         blind.verify_mode = ssl.CERT_NONE
         session.starttls(context=blind)
