@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy
-from roost.domain.desired import Guest, Place, Row, rows_of_alias, rows_of_mailbox, rows_of_node
+from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy
+from roost.domain.desired import Guest, Place, Row, rows_of_alias, rows_of_mailbox
 from roost.domain.errors import Refused
 from roost.domain.move import NEXT, Move, State, rows_of_move
 from roost.domain.names import Address
+from roost.domain.testbox import rows_with_node
 
 
 @dataclass
@@ -27,9 +28,13 @@ class Model:
     moved: set[int] = field(default_factory=set)
     """Numbers of the mailboxes for which a move was ever asked."""
 
+    probe: str = ""
+    """The secret of the test mailboxes."""
+
     def rows(self) -> list[Row]:
         """Everything that all nodes should have, from scratch."""
-        found = [row for node in self.nodes.values() for row in rows_of_node(node, self.domain)]
+        small = Cluster(self.domain, 0, (), (), probe=self.probe)
+        found = [row for node in self.nodes.values() for row in rows_with_node(small, node)]
         for mailbox in self.mailboxes.values():
             domain, move, guest = self.domains[mailbox.address.domain], self.moves.get(mailbox.address), None
             if move:

@@ -127,7 +127,7 @@ class LogNode:
 class Tracing:
     """One per agent: a log node while the node has that role. ``settings`` returns the node's, ``make`` a log node.
 
-    Made anew when the settings change: retention, and who is a controller.
+    Made anew when the settings change: retention, who is a controller, what is test mail.
     """
 
     def __init__(self, make: Callable[[NodeSettings], LogNode], settings: Callable[[], NodeSettings | None]) -> None:
@@ -171,4 +171,4 @@ class Tracing:
 
 def _what_counts(settings: NodeSettings) -> tuple[object, ...]:
     controllers = tuple(peer.name for peer in settings.having(Role.CONTROL))
-    return (Role.LOG in settings.roles, settings.policy.logs_keep_days, controllers)
+    return (Role.LOG in settings.roles, settings.policy.logs_keep_days, controllers, settings.probe_domain)

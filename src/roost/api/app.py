@@ -17,7 +17,20 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import roost
-from roost.api import agents, aliases, cluster, domains, mailboxes, metrics, moves, nodes, problems, senders, traces
+from roost.api import (
+    agents,
+    aliases,
+    cluster,
+    domains,
+    mailboxes,
+    metrics,
+    moves,
+    nodes,
+    probe,
+    problems,
+    senders,
+    traces,
+)
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.domain.errors import Unavailable
@@ -83,7 +96,7 @@ def build(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     app.state.parts = parts
-    for module in (domains, mailboxes, moves, aliases, senders, nodes, traces, cluster, metrics, agents):
+    for module in (domains, mailboxes, moves, aliases, senders, nodes, traces, probe, cluster, metrics, agents):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(RingAfterWrites, wakeup=parts.wakeup)

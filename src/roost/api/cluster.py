@@ -49,7 +49,7 @@ def status(request: Request, actor: Actor) -> Status:
     """The cluster at a glance."""
     del actor
     parts = parts_of(request)
-    found = statuses.status(parts.store, parts.followers, parts.mover, parts.clock.now())
+    found = statuses.status(parts.store, parts.followers, parts.mover, parts.probes, parts.clock.now())
     return Status(
         cluster=found.cluster.domain,
         version=roost.__version__,

@@ -25,8 +25,9 @@ def metrics(request: Request, allowed: Annotated[None, Depends(monitor_of)]) -> 
     """The controller's figures, as Prometheus reads them; with a key, or a certificate that was made for it."""
     del allowed
     parts = parts_of(request)
-    found = status(parts.store, parts.followers, parts.mover, parts.clock.now())
-    text = exposition(figures(found, parts.mover.pauses(), parts.authority.ends()))
+    found = status(parts.store, parts.followers, parts.mover, parts.probes, parts.clock.now())
+    rounds = [taken.round for taken in parts.probes.last(found.cluster).values() if taken is not None]
+    text = exposition(figures(found, parts.mover.pauses(), parts.authority.ends(), rounds))
     return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
 

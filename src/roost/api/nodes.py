@@ -69,7 +69,7 @@ def list_nodes(request: Request, actor: Actor) -> list[NodeView]:
     """All nodes, with what they last said."""
     del actor
     parts = parts_of(request)
-    found = statuses.status(parts.store, parts.followers, parts.mover, parts.clock.now())
+    found = statuses.status(parts.store, parts.followers, parts.mover, parts.probes, parts.clock.now())
     return [node_view(entry) for entry in found.nodes]
 
 

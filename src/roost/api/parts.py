@@ -12,6 +12,7 @@ from roost.control.authority import Authority
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
+from roost.control.probes import Probes
 from roost.control.traces import NoLogNode
 from roost.ports.clock import Clock
 from roost.ports.store import Backups, Store
@@ -30,6 +31,7 @@ class Parts:
     followers: Followers
     wakeup: Wakeup
     mover: Mover
+    probes: Probes
     traces: Traces = field(default_factory=NoLogNode)
 
 

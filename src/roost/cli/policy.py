@@ -72,6 +72,7 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       logs_journal_size   most bytes of each machine's journal
       logs_local_copy     on: each machine also writes Debian's own log files
       metrics_from        networks that may ask nodes for figures, with commas
+      probe_seconds       seconds from one round of test mail to the next; 0 for none
 
     For example:
       roost policy set ttl 30

@@ -47,6 +47,9 @@ def add(
 def _refuse_overlap(cluster: Cluster, domain: Domain) -> None:
     """Personal hostnames can be any label, so what else lies in an access zone would meet one of them some day."""
     zone = domain.access_zone
+    own = next((name for name in (domain.name, zone) if lies_in(name, cluster.probe_name)), None)
+    if own is not None:
+        raise BadName(f"{own} is kept for the cluster's test mailboxes.", field="name", remedy="Use another name.")
     remedy = "An access zone holds personal hostnames and nothing else."
     zones = [other.access_zone for other in cluster.domains]
     if zone in (*zones, cluster.domain):

@@ -6,15 +6,21 @@ This is the one place for it: a figure of the controller is a line in ``domain.f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from roost.control.status import Status
+from roost.domain import probe
 from roost.domain.cluster import Role
 from roost.domain.figures import Figure, Spread, Told
 
 
-def figures(found: Status, pauses: Spread, authority_ends: float) -> Iterator[Told]:
-    """Yield the figures of a picture; ``pauses`` are those of hand-overs, ``authority_ends`` when the CA does."""
+def figures(
+    found: Status, pauses: Spread, authority_ends: float, rounds: Iterable[probe.Round] = ()
+) -> Iterator[Told]:
+    """Yield the figures of a picture; ``pauses`` are those of hand-overs, ``authority_ends`` when the CA does.
+
+    ``rounds`` are the probers' last ones; of several that tried the same, the first tells.
+    """
     yield Figure("roost_certificate_expires_timestamp_seconds", authority_ends, ("ca",))
     yield Figure("roost_cluster_revision", found.revision)
     yield Figure("roost_cluster_domains", len(found.cluster.domains))
@@ -30,6 +36,14 @@ def figures(found: Status, pauses: Spread, authority_ends: float) -> Iterator[To
     for state, count in found.moves.items():
         yield Figure("roost_moves", count, (state,))
     yield pauses
+    tried: set[tuple[str, ...]] = set()
+    for one in (one for found_ in rounds for one in probe.figures(found_)):
+        labels = (one.kind, one.by, one.store)
+        if labels not in tried:
+            tried.add(labels)
+            yield Figure("roost_probe_ok", int(one.ok), labels)
+            if one.ok:
+                yield Figure("roost_probe_seconds", round(one.seconds, 3), labels)
     warned = Counter(warned.name for warned in found.warnings)
     for warning, count in sorted(warned.items()):
         yield Figure("roost_warnings", count, (warning,))

@@ -49,6 +49,8 @@ def add(
                 remedy="Choose another name, or 'roost node token' to let it join again.",
             )
         _refuse_shared(cluster, node)
+        if lies_in(node.name, cluster.probe_name):
+            raise BadName(f"{cluster.probe_name} is kept for the cluster's test mailboxes.", field="name")
         for domain in cluster.domains:
             if lies_in(node.name, domain.access_zone):
                 raise BadName(f"{node.name} lies in the access zone of {domain.name}.", field="name")

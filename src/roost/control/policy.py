@@ -14,6 +14,7 @@ from roost.domain.errors import BadSetting
 from roost.domain.names import host_name
 from roost.ports.store import Store
 
+_PROBE_SECONDS_LEAST = 10
 _ENDING = re.compile(r"[a-z0-9]{1,16}")
 
 
@@ -28,6 +29,12 @@ def change(store: Store, actor: str, wanted: Mapping[str, object], *, dry_run: b
     if "move_hours" in wanted:
         hours(str(wanted["move_hours"]))
     checked = {name: _list(name, value) if name in _LISTS else value for name, value in wanted.items()}
+    if 0 < int(str(wanted.get("probe_seconds", 0))) < _PROBE_SECONDS_LEAST:
+        raise BadSetting(
+            f"probe_seconds cannot be less than {_PROBE_SECONDS_LEAST}, but 0.",
+            field="probe_seconds",
+            remedy="'roost probe --now' asks for a round at once.",
+        )
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
         new = replace(cluster.policy, **checked)  # type: ignore[arg-type]

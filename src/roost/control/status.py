@@ -12,6 +12,7 @@ from roost.control import warnings
 from roost.control.followers import Followers
 from roost.control.move_warnings import stuck
 from roost.control.mover import Mover
+from roost.control.probes import Probes, findings
 from roost.control.receipts import behind
 from roost.control.warnings import NodeStatus, Warned
 from roost.domain.cluster import Cluster, Node
@@ -38,7 +39,7 @@ class Status:
         return sum(max(0, getattr(entry.figures, name)) for entry in self.nodes)
 
 
-def status(store: Store, followers: Followers, mover: Mover, now: datetime) -> Status:
+def status(store: Store, followers: Followers, mover: Mover, probes: Probes, now: datetime) -> Status:
     """Look at the store and at what the nodes said."""
     nodes = []
     with store.read() as view:
@@ -62,6 +63,7 @@ def status(store: Store, followers: Followers, mover: Mover, now: datetime) -> S
         *warnings.of_cluster(cluster),
         *warnings.of_waiting(waiting),
         *moving,
+        *warnings.of_probes(findings(probes, cluster, now)),
     )
     return Status(cluster, revision, sum(homes.values()), tuple(nodes), found, waiting, moves)
 

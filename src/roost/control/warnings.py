@@ -8,13 +8,14 @@ warning by a function here that yields ``Warned``, called in ``control.status``;
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from roost.control.followers import Seen
 from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.figures import OUTSIDE, Glance, Waiting
+from roost.domain.hops import Finding
 
 DISK_FULL, DISK_NEARLY_FULL = 0.97, 0.9
 """Shares of a file system in use."""
@@ -61,6 +62,12 @@ class Warned:
     warning: str
     remedy: str
     name: str
+
+
+def of_probes(found: Iterable[Finding]) -> Iterator[Warned]:
+    """Yield what probers found to be broken."""
+    for one in found:
+        yield Warned(one.hop, one.words, one.remedy, "hop-broken")
 
 
 def of_node(entry: NodeStatus, now: datetime) -> Iterator[Warned]:

@@ -260,6 +260,15 @@ class Policy:
     metrics_from: tuple[str, ...] = ()
     """Networks from which figures may be asked for, besides the controllers."""
 
+    probe_seconds: int = 60
+    """Seconds from one round of test mail and test logins to the next; 0 means none."""
+
+
+PROBE_LABEL = "roost-probe"
+"""Below the cluster's own domain: the domain of the test mailboxes (``roost.domain.testbox``)."""
+
+_PROBE_QUOTA = 1 << 20
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -274,6 +283,23 @@ class Cluster:
     nodes: tuple[Node, ...]
     domains: tuple[Domain, ...]
     policy: Policy = Policy()
+    probe: str = field(default="", repr=False)
+    """The secret from which the test mailboxes follow; '' while there are none."""
+
+    probe_since: int = 0
+    """The revision of that secret."""
+
+    @property
+    def probe_name(self) -> str:
+        """Return the name under which nothing but test mailboxes may lie, whether there are any or not."""
+        return f"{PROBE_LABEL}.{self.domain}"
+
+    @property
+    def probe_domain(self) -> Domain | None:
+        """Return the domain of the test mailboxes; None while there are none."""
+        if not (self.probe and self.domain):
+            return None
+        return Domain(self.probe_name, f"pop.{self.probe_name}", quota=_PROBE_QUOTA)
 
     def with_role(self, role: Role) -> tuple[Node, ...]:
         """Return the nodes that hold a role, sorted by name."""

@@ -37,7 +37,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy, Role, Suspended
+from roost.domain.cluster import PROBE_LABEL, Alias, Cluster, Domain, Mailbox, Node, Policy, Role, Suspended
 from roost.domain.errors import NotFound
 
 Scalar = str | int | bool | list[str]
@@ -233,6 +233,12 @@ class NodeSettings:
         """Return the peers with a role, sorted by name."""
         return tuple(sorted((p for p in self.peers if role in p.roles), key=lambda p: p.name))
 
+    @property
+    def probe_domain(self) -> str:
+        """Return the domain of the test mailboxes, '' while there are none."""
+        name = f"{PROBE_LABEL}.{self.cluster_domain}"
+        return name if any(domain.name == name for domain in self.domains) else ""
+
 
 def service_names(cluster: Cluster, node: Node) -> tuple[str, ...]:
     """Return the names that a node's service certificate carries.
@@ -242,7 +248,13 @@ def service_names(cluster: Cluster, node: Node) -> tuple[str, ...]:
     """
     if Role.STORAGE not in node.roles:
         return (node.name,)
-    return (node.name, *sorted(f"*.{domain.access_zone}" for domain in cluster.domains))
+    return (node.name, *sorted(f"*.{domain.access_zone}" for domain in _mail_domains(cluster)))
+
+
+def _mail_domains(cluster: Cluster) -> tuple[Domain, ...]:
+    """Return the domains for which mail is taken: the customers', and that of the test mailboxes; sorted by name."""
+    probed = cluster.probe_domain
+    return tuple(sorted((*cluster.domains, *((probed,) if probed else ())), key=lambda domain: domain.name))
 
 
 def settings_for(cluster: Cluster, name: str) -> NodeSettings:
@@ -263,8 +275,7 @@ def settings_for(cluster: Cluster, name: str) -> NodeSettings:
         revision=cluster.revision,
         peers=tuple(Peer(n.name, n.addresses, tuple(sorted(n.roles))) for n in peers),
         domains=tuple(
-            MailDomain(d.name, d.access_zone, d.suspended is not Suspended.ACCEPT)
-            for d in sorted(cluster.domains, key=lambda d: d.name)
+            MailDomain(d.name, d.access_zone, d.suspended is not Suspended.ACCEPT) for d in _mail_domains(cluster)
         ),
         service_names=service_names(cluster, node),
         policy=cluster.policy,

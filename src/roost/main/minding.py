@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
+import ssl
 import threading
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +22,15 @@ from roost.agent.loop import Agent
 from roost.agent.moving.mover import Mover
 from roost.agent.node import Node
 from roost.agent.papers import Papers
+from roost.agent.probing import rounds
+from roost.agent.probing.prober import Prober
 from roost.agent.tracing import LogNode, Teller, Tracing
 from roost.domain import figures
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.errors import RoostError
 from roost.domain.figures import Told
+from roost.domain.probe import Round, Task
 from roost.drivers.rspamd.learning import learn
 from roost.host import facts, load
 from roost.host.clock import WallClock
@@ -69,10 +74,11 @@ def mind(settings: AgentSettings) -> None:
     tracing = Tracing(lambda settings: log_node(settings, counts), lambda: node.settings)
     sampler = Sampler(lambda: sources(node, host, spool, lambda: load.look(_VOLUMES), partial(counted, counts)))
     door = Door(sampler.told, lambda: node.settings, Papers(port=figures.PORT))
+    prober = Prober(lambda: node.settings, connect, lambda task, now: probe(node, task, now), clock.now)
     agent = Agent(node, host, clock, connect, sampler.glance)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    parts = (mover, carrier, teacher, tracing, sampler, door)
+    parts = (mover, carrier, teacher, tracing, sampler, door, prober)
     for part in parts:
         part.start()
     try:
@@ -88,6 +94,13 @@ def counted(counts: Counts, settings: NodeSettings) -> list[Told]:
     return counts.told()
 
 
+def probe(node: Node, task: Task, now: datetime) -> Round:
+    """Do one round of the probe, trusting whom users trust: this cluster's authority, and the world's."""
+    trust = ssl.create_default_context()
+    trust.load_verify_locations(TLS_CA)
+    return rounds.run(task, rounds.Ways(trust, node.settings.node if node.settings else ""), now)
+
+
 def log_node(settings: NodeSettings, counts: Counts) -> LogNode:
     """Put together what reads the collected logs and answers the controllers."""
     counted(counts, settings)
@@ -99,4 +112,5 @@ def log_node(settings: NodeSettings, counts: Counts) -> LogNode:
         ) as reads:
             reads.run(stop)
 
-    return LogNode(read, Teller(Answers(Path(TRACES)), controllers.__contains__), Papers(port=traces.PORT))
+    answers = Answers(Path(TRACES), settings.probe_domain)
+    return LogNode(read, Teller(answers, controllers.__contains__), Papers(port=traces.PORT))

@@ -23,6 +23,7 @@ from roost.control.authority import Authority, key_to_pem
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
+from roost.control.probes import Probes
 from roost.control.traces import OfLogNode
 from roost.domain.cluster import Node, Role
 from roost.domain.errors import BadSetting
@@ -65,9 +66,8 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
         followers = Followers(view.positions())
     backups = open_backups(settings.store, store, aside=state)
     mover = Mover(store, followers, clock, authority)
-    parts = Parts(
-        store, backups, clock, authority, Feed(store, FEED_ROWS), followers, Wakeup(), mover, _traces(store, state)
-    )
+    feed, probes = Feed(store, FEED_ROWS), Probes(clock.now())
+    parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, probes, _traces(store, state))
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)
     config = uvicorn.Config(

@@ -36,6 +36,9 @@ CHECK = "check"
 LIFTED = "lifted"
 """The own value that says for which check (its number) the brake is lifted on which nodes, between blanks."""
 
+PROBE = "probe"
+"""The own value from which the test mailboxes follow: the revision at which it was set, a blank, the secret."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -197,6 +200,9 @@ class Writer(Reader, Protocol):
     """A transaction. What it reads includes what it has written. Each ``put`` and ``remove`` is one revision."""
 
     def set_cluster(self, domain: str, policy: Policy) -> int: ...
+    def set_probe(self, secret: str) -> int:
+        """Set the secret from which the test mailboxes follow (``roost.domain.testbox``), and their rows with it."""
+
     def put_node(self, node: Node, verb: str) -> int: ...
     def remove_node(self, name: str) -> int: ...
     def put_domain(self, domain: Domain, verb: str) -> int:

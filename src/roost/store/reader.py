@@ -19,7 +19,7 @@ from roost.domain.desired import BUCKETS, Table, Value
 from roost.domain.move import Move, State
 from roost.domain.names import Address
 from roost.domain.senders import SenderEntry
-from roost.ports.store import SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
+from roost.ports.store import PROBE, SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
 from roost.store import audit, records, schema
 from roost.store.rows import feed_id
 
@@ -62,12 +62,15 @@ class SqlReader:
     def cluster(self) -> Cluster:
         """Return everything small; before the first ``set_cluster`` its domain is ''."""
         own = self._one(select(schema.cluster))
+        since, _, probe = (self.value(PROBE) or "0 ").partition(" ")
         return Cluster(
             domain="" if own is None else own["domain"],
             revision=self.head(SETTINGS, ""),
             nodes=tuple(map(records.node_of, self._all(select(schema.node).order_by(schema.node.c.name)))),
             domains=tuple(map(records.domain_of, self._all(select(schema.domain).order_by(schema.domain.c.name)))),
             policy=Policy() if own is None else records.policy_of(own["policy"]),
+            probe=probe,
+            probe_since=int(since),
         )
 
     def mailbox(self, address: Address) -> Mailbox | None:

@@ -14,17 +14,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy
-from roost.domain.desired import rows_of_alias, rows_of_node
+from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy
+from roost.domain.desired import rows_of_alias
 from roost.domain.errors import AlreadyExists, NotFound, StillInUse
 from roost.domain.move import OPEN, Move
 from roost.domain.names import Address
 from roost.domain.senders import SenderEntry, row_of
-from roost.ports.store import Step
+from roost.domain.testbox import rows_with_node
+from roost.ports.store import PROBE, Step
 from roost.store import records, schema
 from roost.store.audit import Log
 from roost.store.engine import translated, upsert
@@ -76,9 +78,7 @@ class SqlWriter(SqlReader):
             self._connection.execute(upsert(self._connection, schema.cluster), columns)
             touched = {self._book.settings(revision)}
             if old.domain != domain:
-                for node in old.nodes:
-                    before = rows_of_node(node, old.domain)
-                    touched |= self._book.change(revision, before, rows_of_node(node, domain))
+                touched |= self._nodes_again(revision, old, replace(old, domain=domain))
             # No other setting of the policy is in a mailbox's rows, or in the orders of its move.
             if old.policy.ttl != policy.ttl:
                 for mail_domain in old.domains:
@@ -92,6 +92,24 @@ class SqlWriter(SqlReader):
             verb = "policy changed" if old.domain else "cluster founded"
             self._log.append([(revision, verb, domain, detail, touched)])
         return revision
+
+    def set_probe(self, secret: str) -> int:
+        """Set the secret of the test mailboxes; all of them are made anew."""
+        with self._step():
+            old, revision = self.cluster(), self._take()
+            new = replace(old, probe=secret, probe_since=revision)
+            columns = {"name": PROBE, "value": f"{revision} {secret}"}
+            self._connection.execute(upsert(self._connection, schema.own_value), columns)
+            touched = {self._book.settings(revision)} | self._nodes_again(revision, old, new)
+            self._log.append([(revision, "test mailboxes made", old.domain, {}, touched)])
+        return revision
+
+    def _nodes_again(self, revision: int, old: Cluster, new: Cluster) -> set[tuple[str, str]]:
+        """Compute the rows of all nodes anew; returns what they touch."""
+        touched: set[tuple[str, str]] = set()
+        for node in old.nodes:
+            touched |= self._book.change(revision, rows_with_node(old, node), rows_with_node(new, node))
+        return touched
 
     def _again(
         self, revision: int, old: Domain, old_policy: Policy, new: Domain, policy: Policy
@@ -136,9 +154,9 @@ class SqlWriter(SqlReader):
                 self._connection.execute(table.insert(), {**columns, "mailboxes": 0})
             else:
                 self._connection.execute(table.update().where(table.c.name == node.name), columns)
-            own = self._own_domain()
+            cluster = self.cluster()
             touched = {self._book.settings(revision)} | self._book.change(
-                revision, () if old is None else rows_of_node(old, own), rows_of_node(node, own)
+                revision, () if old is None else rows_with_node(cluster, old), rows_with_node(cluster, node)
             )
             detail = records.changes(_node_told(old) if old else None, _node_told(node))
             self._log.append([(revision, verb, node.name, detail, touched)])
@@ -160,7 +178,8 @@ class SqlWriter(SqlReader):
             self._connection.execute(table.delete().where(table.c.name == name))
             old = records.node_of(row)
             touched = {self._book.settings(revision)}
-            touched |= self._book.change(revision, rows_of_node(old, self._own_domain()), ())
+            touched |= self._book.change(revision, rows_with_node(self.cluster(), old), ())
+            self._book.flush()
             self._book.drop_scope(name)
             self._log.append([(revision, "node removed", name, {}, touched)])
         return revision
@@ -355,9 +374,6 @@ class SqlWriter(SqlReader):
     def _policy(self) -> Policy:
         text = self._connection.execute(select(schema.cluster.c.policy)).scalar()
         return Policy() if text is None else records.policy_of(text)
-
-    def _own_domain(self) -> str:
-        return str(self._connection.execute(select(schema.cluster.c.domain)).scalar() or "")
 
     def _domain(self, name: str) -> Domain:
         row = self._one(select(schema.domain).where(schema.domain.c.name == name))

@@ -28,6 +28,7 @@ from roost.domain.trace import Question
 from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.answers import error_of, read, translating
+from roost.wire.probe_messages import ProbeView
 from roost.wire.trace_messages import TimelineView, TraceView
 
 T = TypeVar("T")
@@ -255,6 +256,21 @@ class AdminClient:
     def check_drift(self, *, lift_brake: Sequence[str] = ()) -> r.Drift:
         """Ask all nodes to look for drift now; returns at once, with those that have yet to do it."""
         return read(self._send("POST", "/v1/drift", query={"lift_brake": list(lift_brake)}), r.Drift)
+
+    # The probe
+
+    def probe(self, *, number: int = 0, wait: float = 0) -> ProbeView:
+        """Return every prober's last round; waits until all have answered the request of this number."""
+        query = {"number": str(number), "wait": f"{wait:g}"}
+        return read(self._send("GET", "/v1/probe", query=query, seconds=wait + _ANSWER_SECONDS), ProbeView)
+
+    def ask_probe(self) -> ProbeView:
+        """Ask every prober for a round now; returns at once."""
+        return read(self._send("POST", "/v1/probe"), ProbeView)
+
+    def renew_probe(self) -> r.Written:
+        """Give all test mailboxes new names and passwords."""
+        return read(self._send("POST", "/v1/probe/mailboxes"), r.Written)
 
     def events(self, *, after: int = 0, limit: int = 100) -> list[r.EventView]:
         """Return the entries of the audit log after a revision, the oldest first."""

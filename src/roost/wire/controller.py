@@ -29,6 +29,7 @@ from roost.wire.agent_messages import (
     Message,
     MoveReports,
 )
+from roost.wire.probe_messages import ProbeReply, ProbeRequest
 from roost.wire.resources import Problem
 
 _CONNECT_SECONDS = 3.0
@@ -84,6 +85,10 @@ class ControllerClient:
     def moves(self, reports: MoveReports) -> None:
         """Say how moves are going; raises also where one of them was not taken."""
         self._post("/agent/moves", reports, 0)
+
+    def probe(self, request: ProbeRequest) -> ProbeReply:
+        """Bring what a round of test mail saw, and ask what to try; held for up to ``request.wait`` seconds."""
+        return self._ask("/agent/probe", request, ProbeReply, request.wait)
 
     def close(self) -> None:
         """Close the connection."""

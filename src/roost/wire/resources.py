@@ -362,6 +362,7 @@ class PolicyView(Resource):
     logs_journal_size: int = Field(default=4 * 2**30, ge=16 * 2**20)
     logs_local_copy: str = Field(default="off", pattern="^(on|off)$")
     metrics_from: list[str] = Field(default=[], max_length=100)
+    probe_seconds: int = Field(default=60, ge=0, le=3600)
 
 
 class Restored(Resource):

@@ -20,6 +20,7 @@ from roost.control import domains, mailboxes, move_orders, moves, nodes, policy
 from roost.control.move_certificate import Certificate
 from roost.control.move_orders import Which
 from roost.control.move_steps import ATTEMPTS, Heard
+from roost.control.probes import Probes
 from roost.control.status import status
 from roost.domain.cluster import Suspended
 from roost.domain.desired import Table
@@ -245,7 +246,7 @@ def test_moves_that_do_not_get_on_are_told(bench: Bench) -> None:
     """Trouble after a minute, silence after the state's own time; pausing is no trouble."""
 
     def warned() -> list[str]:
-        found = status(bench.store, bench.followers, bench.mover, bench.clock.at)
+        found = status(bench.store, bench.followers, bench.mover, Probes(bench.clock.at), bench.clock.at)
         return [warning.warning for warning in found.warnings if warning.subject.startswith("move")]
 
     anna, ben, cleo = bench.ask("anna", "ben", "cleo", to=MS2).ids

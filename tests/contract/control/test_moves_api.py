@@ -20,6 +20,7 @@ from roost.api.wakeup import Wakeup
 from roost.control import keys
 from roost.control.authority import Authority
 from roost.control.feed import Feed
+from roost.control.probes import Probes
 from roost.domain.errors import BadImport, BadSetting, Forbidden, InvalidInput, NotFound, Refused
 from roost.domain.move import State
 from roost.store import open_backups
@@ -39,7 +40,17 @@ class Api:
         self.bench = Bench(store)
         bench = self.bench
         feed, backups = Feed(store, 100), open_backups("", store, folder)
-        parts = Parts(store, backups, bench.clock, bench.authority, feed, bench.followers, Wakeup(), bench.mover)
+        parts = Parts(
+            store,
+            backups,
+            bench.clock,
+            bench.authority,
+            feed,
+            bench.followers,
+            Wakeup(),
+            bench.mover,
+            Probes(bench.clock.now()),
+        )
         application = build(parts)
         application.dependency_overrides[node_of] = lambda: self.who
         self.who = ""

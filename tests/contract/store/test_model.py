@@ -108,6 +108,13 @@ class History(RuleBasedStateMachine):
                 lambda: tx.put_mailboxes(boxes, "mailboxes put"),
             )
 
+    @rule(secret=st.sampled_from(["one", "two"]))
+    def set_probe(self, secret: str) -> None:
+        """Test mailboxes come, or come anew."""
+        with self._writing() as (tx, model):
+            model.probe = secret
+            tx.set_probe(secret)
+
     @rule(address=ADDRESSES)
     def remove_mailbox(self, address: world.Address) -> None:
         """Which may not be there."""

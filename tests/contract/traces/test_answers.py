@@ -241,6 +241,20 @@ def test_a_time_line(two: World) -> None:
     assert [moment.kind for moment in timeline(found, logins, [moved], 1)] == ["login refused"]
 
 
+def test_test_mail_is_told_only_to_who_asks_for_it(two: World) -> None:
+    """Here all mail to example.test counts as test mail."""
+    everything = two.ask()
+    with closing(Answers(two.log.folder.parent / "traces", aside="example.test")) as answers:
+
+        def ask(**question: Any) -> int:
+            return len(answers.trace(Question(**question)).passages)
+
+        assert len(everything) > ask()
+        assert ask(sender="a@outside.test") == 0
+        assert ask(recipients=("john@example.test",)) == len(two.ask(recipients=("john@example.test",))) > 0
+        assert ask(queue_id=everything[0]) == 1
+
+
 def test_nothing_was_ever_read(tmp_path: Path) -> None:
     with closing(Answers(tmp_path)) as answers:
         assert answers.trace(Question()).passages == ()

@@ -180,6 +180,8 @@ class Instance(Driven):
         version = self.host.run(["dovecot", "--version"]).out.split()[0].split("-")[0]
         self.facts = Facts(release=0, versions={"dovecot": version}, memory_mb=1024, processors=2)
         self.policy = Policy()
+        self.probe = ""
+        """The secret of the test mailboxes, '' for none."""
         # Dovecot 2.3 ends a session by a signal and warns of it.
         self.expected = ["Killed with signal 15", "SIGHUP received - reloading configuration"]
 
@@ -194,7 +196,7 @@ class Instance(Driven):
             Node("mx1.cluster.test", frozenset({Role.MX}), (MX,)),
         )
         domains = tuple(Domain.parse(name) for name in DOMAINS)
-        return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy), self.node)
+        return settings_for(Cluster("cluster.test", 1, nodes, domains, self.policy, self.probe), self.node)
 
     @property
     def table(self) -> TableStore:

@@ -14,10 +14,12 @@ from urllib.parse import parse_qsl
 import httpx2
 from pydantic import BaseModel
 
+from roost.domain.probe import Door, Login, Mail, NamedBox, Seen, Stage
 from roost.domain.trace import Fate, Moment, Passage
 from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.client import AdminClient
+from roost.wire.probe_messages import ProberView, ProbeView
 from roost.wire.trace_messages import TimelineView, TraceView
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
@@ -127,6 +129,27 @@ TIMELINE = TimelineView(
     ]
 )
 
+
+_WELL, _AWAY = Seen(Stage.OK, seconds=0.052), Seen(Stage.SILENT, "no answer in time")
+PROBER = ProberView(
+    node="control.cluster.test",
+    at=NOON,
+    number=1700,
+    seconds=1.25,
+    mails=[
+        Mail("mx1.test", "ms1.test", _WELL),
+        Mail("mx2.test", "ms1.test", Seen(Stage.REFUSED, "451 4.7.1 Service unavailable")),
+    ],
+    logins=[Login("ns1.test", "ms1.test", replace(_WELL, seconds=12.3)), Login("ns2.test", "ms1.test", _AWAY)],
+    doors=[Door("ms1.test", "imap", _WELL), Door("ms1.test", "pop3", Seen(Stage.UNSEEN))],
+    boxes=[NamedBox("ms1.test", "ms1-x@roost-probe.cluster.test", "ms1-x.pop.roost-probe.cluster.test")],
+)
+PROBE = ProbeView(
+    every=60,
+    asked=1700,
+    probers=[PROBER],
+    findings=[r.Warned(subject="ns2.test", warning="does not answer.", remedy="Look at it.")],
+)
 
 _EVIDENCE = {"deep": False, "extras": {}, "folders": {"INBOX": {"messages": 42}}}
 CERTIFICATE = m.MoveCertificate(
@@ -259,6 +282,9 @@ def small_cluster() -> FakeApi:
     api.on("GET", "/v1/status", status)
     api.on("GET", "/v1/drift", drift)
     api.on("POST", "/v1/drift", drift)
+    api.on("GET", "/v1/probe", PROBE)
+    api.on("POST", "/v1/probe", PROBE)
+    api.on("POST", "/v1/probe/mailboxes", r.Written(revision=8, did=["The test mailboxes have new names."]))
     api.on("GET", "/v1/policy", r.PolicyView())
     api.on("PATCH", "/v1/policy", written)
     api.on("GET", "/v1/backup", b"everything")

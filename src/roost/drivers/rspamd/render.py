@@ -42,6 +42,7 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "groups": _GROUPS,
         "min_learns": MIN_LEARNS,
         "processes": max(1, min(facts.processors, _PROCESSES_MAX)),
+        "probe": settings.probe_domain,
         "suffixes": _SUFFIXES if _is_new(facts) else _OLD_SUFFIXES,
     }
     return (

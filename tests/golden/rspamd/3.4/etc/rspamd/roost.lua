@@ -138,6 +138,27 @@ for _, name in ipairs({ "SPF_CHECK", "DMARC_CALLBACK" }) do
   rspamd_config:register_dependency("ROOST_ALLOWED", name)
 end
 
+-- A test message passes as long as the filter lives, whatever the policy: its recipients' addresses are secret. It is
+-- not judged, so it teaches nothing and counts for no limit. Nothing comes before it.
+rspamd_config:register_symbol({
+  name = "ROOST_PROBE",
+  type = "prefilter",
+  priority = 10,
+  score = 0.0,
+  callback = function(task)
+    local to = task:get_recipients("smtp") or {}
+    for _, recipient in ipairs(to) do
+      if lower(recipient.domain) ~= "roost-probe.example.net" then
+        return
+      end
+    end
+    if #to > 0 then
+      task:insert_result("ROOST_PROBE", 1.0)
+      task:set_pre_result("accept", "A test message", "roost")
+    end
+  end,
+})
+
 -- A bounce is about one message of one sender (RFC 5321, section 4.5.5), so it has one recipient.
 rspamd_config:register_symbol({
   name = "ROOST_BACKSCATTER",
