@@ -89,7 +89,7 @@ class Agent:
             positions=positions,
             held=node.settings.revision if node.settings else -1,
             paused=paused,
-            health=dict(node.health),
+            health=node.complaints(),
             checked=node.state.checked,
             wait=_WAIT_SECONDS if settled else 0.5,
         )
