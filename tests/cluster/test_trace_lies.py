@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 import pytest
 from tests.cluster.test_logs import kept
@@ -80,7 +81,7 @@ def john(founded: Cluster) -> str:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def lenient(founded: Cluster, john: str) -> object:
+def lenient(founded: Cluster, john: str) -> Iterator[None]:
     """Ugly mail has many points, and must come in here."""
     yield
     founded.roost("policy", "set", "reject_score", "15")

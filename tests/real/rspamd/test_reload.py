@@ -49,7 +49,7 @@ class Sender:
 def test_each_change_counts_at_once_and_nothing_is_refused_meanwhile(net: Net) -> None:
     starts = net.filter.services.starts  # type: ignore[attr-defined]
     with Sender(net) as sender:
-        for turn in range(4):
+        for turn in range(2):
             before = sender.taken
             net.filter.set_policy(reject_score=2, spam_score=1)
             # Both workers: each session is taken by one or the other.
@@ -61,7 +61,7 @@ def test_each_change_counts_at_once_and_nothing_is_refused_meanwhile(net: Net) -
             assert sender.taken > before, "mail has gone on"
     assert sender.refused == []
     assert net.filter.services.starts == starts, "it was never started anew"  # type: ignore[attr-defined]
-    wait_until(lambda: len(net.home.to("john@john.pop.example.test")) == 24, "all arrive")
+    wait_until(lambda: len(net.home.to("john@john.pop.example.test")) == 12, "all arrive")
     assert not [mail for mail in net.home.to("john@john.pop.example.test") if b"X-Spam: Yes" in mail.content]
 
 
