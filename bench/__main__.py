@@ -9,6 +9,8 @@ import sys
 
 NAMES = {
     "mail": "mail through an MX to its homes, against bare Postfix with one fixed next hop",
+    "filter": "mail through an MX that judges it, against rspamd asked by itself about the same messages",
+    "logs": "a line's way from a node's journal to the log node's file, and to the answer of a trace",
     "change": "one change among 100,000 users, against among 100: store, feed, and every kind of node",
     "import": "an import until every node has it, against building the same files by the daemons' own tools",
     "polling": "polling sessions on a storage node, against Dovecot's defaults and through a proxy",

@@ -39,6 +39,15 @@ class Sent:
     cpu: float
 
 
+def content(to: bytes, number: int, size: int) -> bytes:
+    """Return one of the messages: about so many bytes."""
+    head = (
+        b"From: Jane <jane@outside.test>\r\nTo: <%s>\r\nSubject: Work %d\r\nMessage-ID: <%d@outside.test>\r\n"
+        b"Date: Thu, 26 Nov 2026 12:00:00 +0000\r\n\r\n"
+    ) % (to, number, number)
+    return head + _LINE * max(1, (size - len(head)) // len(_LINE))
+
+
 def _session(sending: Sending, numbers: Sequence[int]) -> None:
     with (
         socket.create_connection(sending.server, 60, (sending.source, 0)) as smtp,
@@ -60,8 +69,7 @@ def _session(sending: Sending, numbers: Sequence[int]) -> None:
             to = sending.recipients[number % len(sending.recipients)].encode()
             smtp.sendall(b"MAIL FROM:<jane@outside.test>\r\nRCPT TO:<%s>\r\nDATA\r\n" % to)
             wanted(b"250", b"250", b"354")
-            head = b"From: <jane@outside.test>\r\nTo: <%s>\r\nSubject: %d\r\n\r\n" % (to, number)
-            smtp.sendall(head + _LINE * max(1, (sending.size - len(head)) // len(_LINE)) + b".\r\n")
+            smtp.sendall(content(to, number, sending.size) + b".\r\n")
             wanted(b"250")
         smtp.sendall(b"QUIT\r\n")
         wanted(b"221")

@@ -3,7 +3,8 @@
     scripts/bench trace [--lines 10000000] [--folder /var/tmp] [--quick]
 
 The lines are those of an invented day: two MX hosts with a spam filter, three homes, 20,000 users. A message makes
-nine lines and its reader two more. What is measured, each on one processor:
+nine lines and its reader two more. They are written in parts of a million messages: when one part has been collected,
+its files make room for the next. What is measured, each on one processor:
 
 * the parser: lines of a file in memory, until every finished message would be written;
 * the collector: the same with the files and the rows on disk, written through, from nothing to the last line;
@@ -11,7 +12,7 @@ nine lines and its reader two more. What is measured, each on one processor:
   kernel has forgotten the files;
 * what the rows take on disk.
 
-The other side is ``grep --fixed-strings`` for the address through the log files, which tells less.
+The other side is ``grep --fixed-strings`` for the address through the log files of the last part, which tells less.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from roost.domain.trace import Passage, Question
@@ -37,10 +36,14 @@ from roost.logs.parser import Parser
 
 _LINES_A_MESSAGE = 11
 _USERS = 20_000
-_DAY = datetime(2026, 11, 25, tzinfo=UTC)
+_DAY = "2026-11-25"
+_PART = 1_000_000
+"""Messages whose log files are there at once; then those of the next part take their place."""
+
 _PARSER_GOAL = 300_000
 _TRACE_GOAL_MS = 50
 _ASKED = 100
+_FOLDER = Path("/var/tmp")  # noqa: S108 - of a folder with a name of its own below it
 _SYMBOLS = (
     "ARC_NA(0.00),BAYES_HAM(-2.99),DMARC_POLICY_ALLOW(-0.50),FROM_HAS_DN(0.00),MIME_GOOD(-0.10),RCPT_COUNT_ONE(0.00),"
     "RCVD_TLS_ALL(0.00),R_DKIM_ALLOW(-0.20),R_SPF_ALLOW(-0.20),TO_DN_NONE(0.00)"
@@ -57,59 +60,67 @@ def some_user(chance: random.Random) -> int:
     return int(_USERS * chance.random() ** 2)
 
 
-def message(number: int, at: datetime, chance: random.Random) -> Iterator[tuple[str, str]]:
-    """Yield the lines of one message, and of one visit of its reader, each with the node that says it."""
+def message(number: int, at: int, chance: random.Random) -> tuple[str, str, str, str]:
+    """Return the lines of one message, and of one visit of its reader: an MX and its lines, a home and its lines.
+
+    ``at`` is the time in microseconds of the day. Lines are put together by as few steps as can be: a hundred million
+    of them are wanted.
+    """
     user = some_user(chance)
-    to, personal = address(user), f"user{user}@user{user}.pop.example.test"
+    to, personal = f"user{user}@example.test", f"user{user}@user{user}.pop.example.test"
     mx, home = f"mx{1 + number % 2}.cluster.test", f"ms{1 + user % 3}.cluster.test"
     queue_id, session = f"4jZ{number:08X}zJhgP", f"s{number:08x}CGseWgAAg+zDdQ"
-    client = f"mail{number % 997}.outside{number % 89}.test[192.0.2.{number % 250}]"
-    sender = f"sender{number % 5003}@outside{number % 89}.test"
-    message_id = f"{number}.{at:%Y%m%d%H%M%S}.ABCDEF@outside{number % 89}.test"
-    spam = f"<c2a5e1>; proxy; rspamd_task_write_log: roost verdict=F scores=-3.99/15.00 queue={queue_id} ip=192.0.2.1"
-    spam += f" action=<no action> symbols=[{_SYMBOLS}] from=<{sender}> rcpts=<{to}> id=<{message_id}>"
-    saved = f"lmtp({to})<7><{session}>: sieve: msgid=<{message_id}>: stored mail into mailbox 'INBOX'"
-    delivered = f"{queue_id}: to=<{personal}>, orig_to=<{to}>, relay={home}[198.18.0.31]:24, delay=0.22, "
-    delivered += f"delays=0.02/0.03/0.12/0.04, dsn=2.0.0, status=sent (250 2.0.0 <{personal}> {session} Saved)"
-    login = (
-        f"imap-login: Logged in: user=<{to}>, method=PLAIN, rip=192.0.2.{user % 250}, lip=198.18.0.31, mpid=25, TLS"
+    outside = number % 89
+    client = f"mail{number % 997}.outside{outside}.test[192.0.2.{number % 250}]"
+    sender = f"sender{number % 5003}@outside{outside}.test"
+    second, micro = divmod(at, 1_000_000)
+    minute, second = divmod(second, 60)
+    hour, minute = divmod(minute, 60)
+    clock = f"{_DAY}T{hour:02}:{minute:02}:{second:02}."
+    message_id = f"{number}.{hour:02}{minute:02}{second:02}.ABCDEF@outside{outside}.test"
+    # The lines of one message are in the same second, 17 microseconds apart.
+    m = [f"{clock}{micro + 17 * place:06}+00:00 " for place in range(_LINES_A_MESSAGE)]
+    of_mx = (
+        f"{m[0]}{mx} postfix/smtpd[1001]: connect from {client}\n"
+        f"{m[1]}{mx} postfix/smtpd[1001]: {queue_id}: client={client}\n"
+        f"{m[2]}{mx} postfix/cleanup[1002]: {queue_id}: message-id=<{message_id}>\n"
+        f"{m[3]}{mx} rspamd[1003]: <c2a5e1>; proxy; rspamd_task_write_log: roost verdict=F scores=-3.99/15.00 "
+        f"queue={queue_id} ip=192.0.2.1 action=<no action> symbols=[{_SYMBOLS}] from=<{sender}> rcpts=<{to}> "
+        f"id=<{message_id}>\n"
+        f"{m[4]}{mx} postfix/qmgr[1004]: {queue_id}: from=<{sender}>, size={2000 + number % 9000}, nrcpt=1 "
+        f"(queue active)\n"
+        f"{m[5]}{mx} postfix/smtpd[1001]: disconnect from {client} ehlo=2 starttls=1 mail=1 rcpt=1 data=1 "
+        f"commands=7\n"
+        f"{m[7]}{mx} postfix/lmtp[1005]: {queue_id}: to=<{personal}>, orig_to=<{to}>, relay={home}[198.18.0.31]:24, "
+        f"delay=0.22, delays=0.02/0.03/0.12/0.04, dsn=2.0.0, status=sent (250 2.0.0 <{personal}> {session} Saved)\n"
+        f"{m[8]}{mx} postfix/qmgr[1004]: {queue_id}: removed\n"
     )
-    said = [
-        (mx, "postfix/smtpd[1001]", f"connect from {client}"),
-        (mx, "postfix/smtpd[1001]", f"{queue_id}: client={client}"),
-        (mx, "postfix/cleanup[1002]", f"{queue_id}: message-id=<{message_id}>"),
-        (mx, "rspamd[1003]", spam),
-        (
-            mx,
-            "postfix/qmgr[1004]",
-            f"{queue_id}: from=<{sender}>, size={2000 + number % 9000}, nrcpt=1 (queue active)",
-        ),
-        (mx, "postfix/smtpd[1001]", f"disconnect from {client} ehlo=2 starttls=1 mail=1 rcpt=1 data=1 commands=7"),
-        (home, "dovecot[1006]", saved),
-        (mx, "postfix/lmtp[1005]", delivered),
-        (mx, "postfix/qmgr[1004]", f"{queue_id}: removed"),
-        (home, "dovecot[1006]", f"{login}, session=<ebBP1CxhgZR/{number}>"),
-        (home, "dovecot[1006]", f"imap({to})<25><ebBP1CxhgZR/{number}>: Disconnected: Logged out in=92 out=871"),
-    ]
-    for place, (node, program, text) in enumerate(said):
-        stamp = (at + timedelta(microseconds=17 * place)).isoformat(timespec="microseconds")
-        yield node, f"{stamp} {node} {program}: {text}\n"
+    of_home = (
+        f"{m[6]}{home} dovecot[1006]: lmtp({to})<7><{session}>: sieve: msgid=<{message_id}>: stored mail into "
+        f"mailbox 'INBOX'\n"
+        f"{m[9]}{home} dovecot[1006]: imap-login: Logged in: user=<{to}>, method=PLAIN, rip=192.0.2.{user % 250}, "
+        f"lip=198.18.0.31, mpid=25, TLS, session=<ebBP1CxhgZR/{number}>\n"
+        f"{m[10]}{home} dovecot[1006]: imap({to})<25><ebBP1CxhgZR/{number}>: Disconnected: Logged out in=92 "
+        f"out=871\n"
+    )
+    return mx, of_mx, home, of_home
 
 
-def write_logs(folder: Path, lines: int) -> int:
-    """Write the day's files; return how many messages they tell of."""
-    messages = max(1, lines // _LINES_A_MESSAGE)
-    chance = random.Random(7)  # noqa: S311
-    step = timedelta(seconds=86_000) / messages
+def write_logs(folder: Path, numbers: range, messages: int) -> None:
+    """Write the files of a part of the day: the lines of these of all its messages."""
+    chance = random.Random(numbers.start + 7)  # noqa: S311
+    step = 86_000_000_000 // messages
     folder.mkdir()
     names = [f"{kind}{number}.cluster.test" for kind, most in (("mx", 2), ("ms", 3)) for number in range(1, most + 1)]
-    files = {name: (folder / f"{name}.log").open("w") for name in names}
-    for number in range(messages):
-        for node, line in message(number, _DAY + number * step + timedelta(microseconds=1), chance):
-            files[node].write(line)
+    files = {name: (folder / f"{name}.log").open("w", buffering=1 << 20) for name in names}
+    for number in numbers:
+        # Never so late in a second that the last line would be in the next.
+        at = number * step
+        mx, said, home, told = message(number, at - at % 1_000_000 + min(at % 1_000_000, 999_000), chance)
+        files[mx].write(said)
+        files[home].write(told)
     for file in files.values():
         file.close()
-    return messages
 
 
 def parse(folder: Path, most: int) -> float:
@@ -177,7 +188,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--lines", type=int, default=10_000_000)
-    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where there is room: 300 bytes a line")  # noqa: S108
+    parser.add_argument("--folder", type=Path, default=_FOLDER, help="where there is room: 3 GB, and 75 bytes a line")
     parser.add_argument("--quick", action="store_true", help="100,000 lines")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="roost-trace-", dir=options.folder))
@@ -190,14 +201,30 @@ def main() -> None:
 def measure(folder: Path, wanted: int) -> None:
     """Measure in a folder, with so many lines."""
     logs, rows = folder / "logs", folder / "traces"
-    messages = write_logs(logs, wanted)
-    octets = sum(path.stat().st_size for path in logs.iterdir())
-    print(f"{messages * _LINES_A_MESSAGE} lines, {messages} messages, {octets / 1e9:.2f} GB of log files", flush=True)
-    speed = parse(logs, min(wanted, 1_000_000))
+    messages = max(1, wanted // _LINES_A_MESSAGE)
+    lines, octets, spent, speed = 0, 0, 0.0, 0.0
+    count = -(-messages // _PART)
+    parts = [range(messages * part // count, messages * (part + 1) // count) for part in range(count)]
+    for place, numbers in enumerate(parts):
+        began = time.monotonic()
+        if logs.exists():
+            shutil.rmtree(logs)
+        write_logs(logs, numbers, messages)
+        octets += sum(path.stat().st_size for path in logs.iterdir())
+        written = time.monotonic() - began
+        speed = speed or parse(logs, min(wanted, 1_000_000))
+        began = time.monotonic()
+        read, seconds = collect(logs, rows)
+        assert read == len(numbers) * _LINES_A_MESSAGE
+        lines, spent = lines + read, spent + seconds
+        print(
+            f"part {place + 1} of {len(parts)}: {read:,} lines, written in {written:.0f} s, "
+            f"collected in {time.monotonic() - began:.0f} s, {read / seconds:,.0f} lines for each CPU second",
+            flush=True,
+        )
+    print(f"{lines:,} lines, {messages:,} messages, {octets / 1e9:.2f} GB of log files", flush=True)
     print(f"parser                {speed:10,.0f} lines/s", flush=True)
-    lines, seconds = collect(logs, rows)
-    assert lines == messages * _LINES_A_MESSAGE
-    print(f"collector             {lines / seconds:10,.0f} lines/s, {messages / seconds:,.0f} messages/s", flush=True)
+    print(f"collector             {lines / spent:10,.0f} lines/s, {messages / spent:,.0f} messages/s", flush=True)
     size = sum(path.stat().st_size for path in rows.glob("2*.db*"))
     print(f"rows                  {size / messages * 1e6 / 1e6:10,.0f} MB for each million messages", flush=True)
     chance = random.Random(8)  # noqa: S311
@@ -208,13 +235,14 @@ def measure(folder: Path, wanted: int) -> None:
         with suppress(OSError):
             forget(rows)
         cold.append(trace(rows, user)[0])
-    count = statistics.mean(len(found) for _, found in warm)
+    each = statistics.mean(len(found) for _, found in warm)
     took = sorted(ms for ms, _ in warm)
     middle, worst = took[len(took) // 2], took[-1]
-    print(f"trace of a recipient  {middle:10.1f} ms (worst {worst:.1f}), {count:.0f} passages")
+    print(f"trace of a recipient  {middle:10.1f} ms (worst {worst:.1f}), {each:.0f} passages")
     print(f"  from a cold disk    {statistics.median(cold):10.1f} ms (worst {max(cold):.1f})")
     found = [ms for user in users[:3] for ms in [grep(logs, user)]]
-    print(f"grep for the address  {statistics.median(found):10.0f} ms\n")
+    last = len(parts[-1]) * _LINES_A_MESSAGE
+    print(f"grep for the address  {statistics.median(found):10.0f} ms, through {last:,} lines\n")
     said = "met" if speed >= _PARSER_GOAL else "missed"
     print(f"parser: {speed:.0f} lines/s (goal at least {_PARSER_GOAL}: {said})")
     said = "met" if worst <= _TRACE_GOAL_MS else "missed"

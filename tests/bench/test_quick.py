@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CHEAP = {
     "mail": r"messages/s, roost / bare: [\d.]+ \(goal at least 0.95: (met|missed)\)",
+    "filter": r"messages/s, through Postfix / asked directly: [\d.]+",
+    "logs": r"p50, log node's file / the node's own journal: [\d.]+",
     "change": r"worst ratio, many / few: [\d.]+ \(goal at most 1.2: (met|missed)\)",
     "polling": r"imap, sessions per CPU second, direct / by proxy: [\d.]+ \(goal at least 1.5: (met|missed)\)",
     "trace": r"time, trace / grep: [\d.]+",

@@ -101,7 +101,7 @@ class Agent:
             positions=positions,
             held=node.settings.revision if node.settings else -1,
             paused=paused,
-            health=dict(node.health),
+            health=node.complaints(),
             checked=node.state.checked,
             glance=self._glance(self._clock.now().timestamp()),
             wait=_WAIT_SECONDS if settled else 0.5,

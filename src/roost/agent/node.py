@@ -63,8 +63,16 @@ class Node:
         self.settings = disk.settings()
         self.state = disk.state()
         self.health: dict[str, str] = {}
+        self._noticed: dict[str, str] = {}
 
     # What the controller is told
+
+    def complaints(self) -> dict[str, str]:
+        """Return what is wrong with each driver: what failed, and what was noticed in passing."""
+        said = dict(self.health)
+        for name, words in self._noticed.items():
+            said[name] = f"{said[name]} {words}" if name in said else words
+        return said
 
     def positions(self) -> dict[str, int]:
         """Return how far the node is: its applied settings and its tables, as the daemons' data says."""
@@ -366,8 +374,13 @@ class Node:
             if self._disk.owned(driver.name):
                 try:
                     driver.tick(self.settings, self._host)
+                    self._noticed.pop(driver.name, None)
                 except RoostError as error:
-                    _log.warning("tick failed", driver=driver.name, reason=str(error))
+                    if self._noticed.get(driver.name) != str(error):
+                        _log.warning("tick failed", driver=driver.name, reason=str(error))
+                    self._noticed[driver.name] = str(error)
+            else:
+                self._noticed.pop(driver.name, None)
 
     def _ill(self, driver: Driver, error: RoostError) -> None:
         if self.health.get(driver.name) != str(error):

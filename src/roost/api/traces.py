@@ -62,7 +62,10 @@ def timeline(
     until: datetime | None = None,
     limit: Limit = 100,
 ) -> TimelineView:
-    """The newest of what happened to a mailbox, in the order of time: mail, logins and refused ones, moves."""
+    """The newest of what happened to a mailbox, in the order of time.
+
+    Mail, logins and refused ones, moves, and changes of the account with who made them.
+    """
     del actor
     parts = parts_of(request)
     found = traces.user_timeline(

@@ -113,7 +113,7 @@ def timeline(
     options: Common = COMMON,
     session: Use,
 ) -> None:
-    """Show what happened to a mailbox: its mail, its logins and refused logins, its moves.
+    """Show what happened to a mailbox: its mail, its logins and refused ones, its moves, and who changed what of it.
 
     For example:
       roost user timeline john@example.test

@@ -1,4 +1,7 @@
-"""What became of mail, as an administrator asks it: by a mailbox's address, and with what else happened to it."""
+"""What became of mail, as an administrator asks it: by a mailbox's address, and with what else happened to it.
+
+Mail and logins are the log node's to tell, moves and changes of the account the store's.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ from roost.domain.errors import Unavailable
 from roost.domain.move import Move, State
 from roost.domain.names import Address
 from roost.domain.trace import Found, Login, Moment, Question, timeline
-from roost.ports.store import Reader, Store
+from roost.ports.store import Event, Reader, Store
 from roost.ports.traces import Traces
 
 _MOVES_MOST = 1000
+_CHANGES_MOST = 1000
+_OF_MOVES = "move "
+"""How the verbs of a move's events begin: moves are told once, by what has become of them."""
 
 
 class NoLogNode:
@@ -74,10 +80,14 @@ def trace(store: Store, traces: Traces, question: Question) -> Found:
 def user_timeline(
     store: Store, traces: Traces, address: str, *, since: datetime | None, until: datetime | None, limit: int
 ) -> list[Moment]:
-    """Return what happened to a mailbox: its mail, its logins, its moves. It may be one that there is no more."""
+    """Return what happened to a mailbox: its mail, its logins, its moves, changes of its account.
+
+    It may be one that there is no more.
+    """
     with store.read() as view:
         names = _names(view, address)
         moves = view.moves(address=names[0], limit=_MOVES_MOST)
+        events = view.events_of(names[0], since=since, until=until, limit=_CHANGES_MOST)
     found = traces.trace(Question(recipients=names, since=since, until=until, limit=limit))
     logins = traces.logins(names, since, until, limit)
     others = [
@@ -85,6 +95,7 @@ def user_timeline(
         for moment in _moments(moves)
         if (since is None or moment.at >= since) and (until is None or moment.at <= until)
     ]
+    others += [_moment_of_event(event) for event in events if not event.verb.startswith(_OF_MOVES)]
     return timeline(found.passages, logins, others, limit)
 
 
@@ -106,3 +117,9 @@ def _moments(moves: Iterable[Move]) -> Iterable[Moment]:
             yield Moment(move.changed, f"move {move.state}", f"At home on {move.target} (move {move.id}).")
         elif move.state is State.UNDONE:
             yield Moment(move.changed, "move undone", f"Stays on {move.source} (move {move.id}). {move.reason}")
+
+
+def _moment_of_event(event: Event) -> Moment:
+    """Return what an administrator did to the account. An event's detail holds no password and no hash."""
+    detail = "; ".join(f"{name} {value}" for name, value in event.detail.items())
+    return Moment(event.at, event.verb, f"By {event.actor}: {detail}." if detail else f"By {event.actor}.")

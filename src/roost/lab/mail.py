@@ -126,6 +126,7 @@ class Client:
         connections: int = 4,
         size: int = 2000,
         per_second: float = 0,
+        text: str = "All work and no play makes a dull mail server.\r\n",
         seconds: float = 600,
     ) -> dict[str, Any]:
         """Send many messages to MX hosts (addresses); see ``remote/burst.py`` for what comes back."""
@@ -137,6 +138,7 @@ class Client:
             "connections": connections,
             "size": size,
             "per_second": per_second,
+            "text": text,
         }
         return self._script("burst.py", asked, seconds)
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from roost.domain.errors import BadSetting
 from roost.drivers.dovecot.layout import Layout
+from roost.ports.host import LOGS
 
 Release = Literal["bookworm", "trixie"]
 Flavour = Literal["roost", "plain", "bare"]
@@ -80,8 +81,14 @@ def default_topology(
             address=f"{network}.{host}",
             release=others.get(short, release),
             flavour="plain" if short == "client" else "roost",
-            # Mail has a file system of its own, as on most storage servers.
-            volumes=(MAIL,) if short.startswith("ms") else (),
+            volumes=_volumes(short),
         )
         for short, host in _DEFAULT_HOSTS.items()
     )
+
+
+def _volumes(short: str) -> tuple[str, ...]:
+    """Return what has a file system of its own: mail, as on most storage servers; the logs, which can fill theirs."""
+    if short.startswith("ms"):
+        return (MAIL,)
+    return (LOGS,) if short == "control" else ()

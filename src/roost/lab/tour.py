@@ -10,15 +10,20 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from roost.cli.trace import row_of
+from roost.domain.trace import Passage
 from roost.lab.cluster import DOMAIN, Cluster
 from roost.lab.hops import Hop, hops
 from roost.lab.lab import Lab
 from roost.lab.mail import Found, Sent, message
 from roost.lab.topology import Release, default_topology
+from roost.wire.trace_messages import TraceView
 
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - of a user who exists for the length of a tour
+_TRACE_SECONDS, _TRACE_EVERY = 20.0, 0.3
 _USERS = ("mary", "o.neill", "jürgen", "sales-team", "zoë.ångström")
 _MIXED: Mapping[str, Release] = {"mx2": "bookworm", "ns2": "bookworm", "ms2": "bookworm", "mx-backup": "bookworm"}
 
@@ -28,6 +33,7 @@ The cluster runs on. What to try next (every command again with --help):
   scripts/lab status                                    the machines
   scripts/lab shell control                             be the administrator: roost status, roost --help
   scripts/lab run control -- roost user add anna@{DOMAIN} --password-stdin <<< "her secret"
+  scripts/lab run control -- roost trace john@{DOMAIN} --full
   scripts/lab run client -- dig john.pop.{DOMAIN}    where john's mailbox is, as the world sees it
   scripts/lab run mx1 -- postmap -q john@{DOMAIN} lmdb:/var/lib/roost/postfix/recipients
   scripts/lab kill ms2                                  a home dies; mail for the others flows on, its own waits
@@ -103,6 +109,9 @@ def _stages(screen: _Screen, lab: Lab) -> None:
         sent, reads, message_id = _exchange(cluster, screen)
     first = screen.elapsed()
     _show_hops(screen.console, hops(sent, _machine(lab, sent.last["host"]), lab.machine("ms1"), message_id, reads))
+    with screen.step("The same message as the log node tells of it: roost trace"):
+        passages = _traced(cluster, message_id)
+    _show_trace(screen.console, passages)
     with screen.step(f"{len(_USERS)} more users imported"):
         lines = "\n".join(["address,password", *(f"{user}@{DOMAIN},{_PASSWORD}" for user in _USERS)])
         cluster.control.write("/root/users.csv", f"{lines}\n", 0o600)
@@ -135,6 +144,17 @@ def _exchange(cluster: Cluster, screen: _Screen) -> tuple[Sent, dict[str, Found]
     return sent, reads, message_id
 
 
+def _traced(cluster: Cluster, message_id: str) -> tuple[Passage, ...]:
+    """Return what is told of a message, once all is told: a line takes a moment from its machine to the log node."""
+    end = time.monotonic() + _TRACE_SECONDS
+    while True:
+        said = cluster.roost("trace", f"john@{DOMAIN}", "--message-id", message_id)
+        passages = TraceView.model_validate(said).passages
+        if (passages and all(one.folder for one in passages)) or time.monotonic() > end:
+            return tuple(passages)
+        time.sleep(_TRACE_EVERY)
+
+
 def _show_receipt(console: Console, added: Mapping[str, Any]) -> None:
     for sentence in added["did"]:
         console.print(f"          {sentence}", markup=False)
@@ -149,6 +169,13 @@ def _show_hops(console: Console, found: list[Hop]) -> None:
     start = found[0].at
     for hop in found:
         table.add_row(f"{(hop.at - start) * 1000:.0f}", hop.where, hop.what)
+    console.print(table)
+
+
+def _show_trace(console: Console, passages: tuple[Passage, ...]) -> None:
+    table = Table("Arrived", "From", "To", "State", "Detail", box=box.SIMPLE_HEAD)
+    for passage in passages:
+        table.add_row(*map(escape, row_of(passage)))
     console.print(table)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -280,6 +281,20 @@ class SqlReader:
         event = schema.event
         statement = select(event).where(event.c.revision > after).order_by(event.c.revision).limit(limit)
         return list(map(audit.event_of, self._all(statement)))
+
+    def events_of(
+        self, subject: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 100
+    ) -> list[Event]:
+        """Return the newest events of one subject, the oldest first."""
+        event = schema.event
+        statement = select(event).where(event.c.subject == subject)
+        # Instants are text of one form and one offset, so they sort as they are.
+        if since is not None:
+            statement = statement.where(event.c.at >= records.instant(since))
+        if until is not None:
+            statement = statement.where(event.c.at <= records.instant(until))
+        newest = self._all(statement.order_by(event.c.revision.desc()).limit(limit))
+        return [audit.event_of(row) for row in reversed(newest)]
 
     def key(self, id: str) -> Key | None:
         """Return an administrator's key."""

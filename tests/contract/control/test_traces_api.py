@@ -15,6 +15,7 @@ from roost.domain.cluster import Node
 from roost.domain.errors import BadAddress, BadSetting, Unavailable
 from roost.domain.trace import Fate, Found, Login, Passage, Question
 from roost.store.store import SqlStore
+from roost.wire.resources import MailboxChange
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PASSAGE = Passage(AT, "mx1.cluster.test", "Q1", Fate.DELIVERED, recipient=ANNA, home="ms1.cluster.test", ended=AT)
@@ -73,12 +74,30 @@ def test_a_time_without_an_offset_is_refused(api: Api, log: Answering) -> None:
 
 
 def test_a_time_line(api: Api, log: Answering) -> None:
-    """Mail, logins and moves together."""
+    """Mail, logins, moves and changes of the account together."""
     [move] = api.admin.ask_moves(one()).ids
     found = api.admin.timeline(ANNA).moments
-    assert sorted(moment.kind for moment in found) == ["delivered", "login refused", "move asked"]
+    assert sorted(moment.kind for moment in found) == ["delivered", "login refused", "mailbox added", "move asked"]
     assert found == sorted(found, key=lambda moment: moment.at)
     assert f"(move {move})" in next(moment.text for moment in found if moment.kind == "move asked")
+
+
+def test_who_changed_what_of_an_account(api: Api, log: Answering) -> None:
+    """Also after it is gone; a password only that it was changed, never what it was or is."""
+    api.admin.change_mailbox(ANNA, MailboxChange(quota=5_000_000, password="a new secret"))
+    api.admin.change_mailbox(ANNA, MailboxChange(suspended=True))
+    api.admin.remove_mailbox(ANNA)
+    changes = {moment.text for moment in api.admin.timeline(ANNA).moments if moment.kind.startswith("mailbox ")}
+    actor = api.admin.events(limit=1000)[-1].actor
+    assert {
+        f"By {actor}: password changed; quota 0 -> 5000000.",
+        f"By {actor}: suspended no -> yes.",
+        f"By {actor}: home ms1.example.net.",
+    } <= changes
+    assert "secret" not in repr(changes)
+    assert "ARGON" not in repr(changes)
+    before = api.admin.timeline(ANNA, until=AT - timedelta(days=4000)).moments
+    assert not [moment for moment in before if moment.kind.startswith("mailbox ")]
 
 
 def test_without_a_log_node(api: Api) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 import world
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from roost.domain.cluster import Policy
 from roost.store.engine import Mode
+from roost.store.reader import SqlReader
 from roost.store.store import SqlStore
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +45,48 @@ def test_events_say_who_did_what(store: SqlStore) -> None:
         everything = repr(view.events(limit=1000))
     assert "very-new" not in everything
     assert "secret" not in everything
+
+
+def test_the_events_of_one_subject(store: SqlStore) -> None:
+    """The newest, the oldest first, within a time; nobody else's."""
+    john = str(world.address("john"))
+    with store.read() as view:
+        everything = view.events_of(john)
+        assert [(event.revision, event.verb) for event in everything] == [
+            (event.revision, event.verb) for event in view.events(limit=1000) if event.subject == john
+        ]
+        added, changed = everything
+        assert (added.verb, changed.verb, changed.actor) == ("mailbox added", "mailbox changed", "admin")
+        assert view.events_of(john, limit=1) == [changed]
+        assert view.events_of(john, since=changed.at) == [changed]
+        assert view.events_of(john, until=added.at) == [added]
+        assert view.events_of(john, since=changed.at + timedelta(microseconds=1)) == []
+        assert view.events_of("nobody@example.com") == []
+
+
+def test_the_events_of_one_subject_are_found_by_an_index(store: SqlStore) -> None:
+    """However many others there are: the database itself says how it would look."""
+    asked: list[tuple[str, object]] = []
+
+    def note(connection: object, cursor: object, statement: str, parameters: object, *rest: object) -> None:
+        del connection, cursor, rest
+        asked.append((statement, parameters))
+
+    with store.database.begin(Mode.READ) as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        SqlReader(connection).events_of("john@example.com", since=NOW, until=NOW)
+        [(statement, parameters)] = asked
+        if connection.dialect.name == "postgresql":
+            # What it would do in a large table: in this one it may well read all of it.
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            explained = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        else:
+            explained = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        plan = "\n".join(str(row) for row in explained)
+    assert "ix_event_subject_revision" in plan
+    # Neither all events, nor all that have a time.
+    assert "seq scan" not in plan.lower()
+    assert "scan event" not in plan.lower()
 
 
 def test_an_honest_log_holds(store: SqlStore) -> None:

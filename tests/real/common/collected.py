@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _POSTFIX = re.compile(r"\w{3} +\d+ ([\d:]{8}) \S+ (postfix\S*\[\d+\]): (.*)")
+_RSPAMD = re.compile(r"[\d-]{10} ([\d:]{8}) #(\d+)(\(\w+\) <.*)")
 _DOVECOT = re.compile(r"\w{3} +\d+ ([\d:]{8}) (\S+?): (?:Info: )?(.*)")
 
 
@@ -17,6 +18,8 @@ def collected(text: str, node: str) -> list[str]:
         stamp = f"{number:06d}+00:00"
         if found := _POSTFIX.fullmatch(line):
             lines.append(f"2026-11-25T{found[1]}.{stamp} {node} {found[2]}: {found[3]}")
+        elif found := _RSPAMD.fullmatch(line):
+            lines.append(f"2026-11-25T{found[1]}.{stamp} {node} rspamd[{found[2]}]: {found[3]}")
         elif found := _DOVECOT.fullmatch(line):
             lines.append(f"2026-11-25T{found[1]}.{stamp} {node} dovecot[1]: {found[2]}: {found[3]}")
     return lines
@@ -24,5 +27,5 @@ def collected(text: str, node: str) -> list[str]:
 
 def put(folder: Path, node: str, lines: Iterable[str]) -> None:
     """Write a node's file."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{node}.log").write_text("".join(f"{line}\n" for line in lines))

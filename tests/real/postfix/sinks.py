@@ -174,12 +174,17 @@ class _Conversation(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def resolver(address: str, mail_exchangers: dict[str, str], texts: Mapping[str, str] = {}) -> Iterator[None]:
+def resolver(
+    address: str,
+    mail_exchangers: dict[str, str],
+    texts: Mapping[str, str] = {},
+    addresses: Mapping[str, str] = {},
+) -> Iterator[None]:
     """Answer on port 53: each domain's MX is ``mx.<domain>`` at the address given, ``texts`` are TXT records by their
-    names; nothing else exists."""
+    names, ``addresses`` A records by theirs; nothing else exists."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((address, 53))
-    thread = threading.Thread(target=_answer, args=(server, mail_exchangers, texts), daemon=True)
+    thread = threading.Thread(target=_answer, args=(server, mail_exchangers, texts, addresses), daemon=True)
     thread.start()
     try:
         yield
@@ -190,7 +195,9 @@ def resolver(address: str, mail_exchangers: dict[str, str], texts: Mapping[str, 
         server.close()
 
 
-def _answer(server: socket.socket, mail_exchangers: dict[str, str], texts: Mapping[str, str]) -> None:
+def _answer(
+    server: socket.socket, mail_exchangers: dict[str, str], texts: Mapping[str, str], addresses: Mapping[str, str]
+) -> None:
     while True:
         wire, client = server.recvfrom(4096)
         if not wire:
@@ -203,6 +210,8 @@ def _answer(server: socket.socket, mail_exchangers: dict[str, str], texts: Mappi
             owner = name.removeprefix("mx.")
             if name in texts and kind == dns.rdatatype.TXT:
                 reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", "TXT", f'"{texts[name]}"'))
+            elif name in addresses and kind == dns.rdatatype.A:
+                reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", "A", addresses[name]))
             elif owner not in mail_exchangers:
                 reply.set_rcode(dns.rcode.NXDOMAIN)
             elif name == owner and kind == dns.rdatatype.MX:

@@ -123,6 +123,81 @@ def test_what_waits_and_what_is_refused(mx: Instance, net: Net, tmp_path: Path) 
     assert answers.trace(Question(sender="x@y.test")).passages == ()
 
 
+_WEIGHT = b"Message-ID: <weight@outside.test>\r\nSubject: weight\r\n\r\n" + (b"x" * 70 + b"\r\n") * 1000
+
+
+def test_a_full_mailbox_waits_and_is_delivered_when_there_is_room(
+    home: Dovecot, mx: Instance, tmp_path: Path
+) -> None:
+    mx.put(row("john@example.test"))
+    home.put(account("john@example.test", quota=50_000))
+    mx.send("john@example.test", content=_WEIGHT)
+    mx.wait_deferred()
+    answers = _read(tmp_path / "before", mx1=mx.log(), ms1=home.log())
+    waiting = _one(answers, recipients=("john@example.test",))
+    assert (waiting.fate, waiting.attempts, waiting.home) == (Fate.WAITING, 1, "ms1.cluster.test")
+    assert "4.2.2" in waiting.reply
+
+    home.put(account("john@example.test"))
+    mx.flush()
+    wait_until(lambda: ": removed" in mx.log(), "the mail has gone")
+    late = _one(_read(tmp_path / "after", mx1=mx.log(), ms1=home.log()), recipients=("john@example.test",))
+    assert (late.fate, late.attempts, late.folder) == (Fate.DELIVERED, 2, "INBOX")
+    assert (late.queue_id, late.arrived) == (waiting.queue_id, waiting.arrived)
+
+
+def test_a_full_mailbox_that_refuses_sends_it_back(home: Dovecot, mx: Instance, tmp_path: Path) -> None:
+    mx.put(row("john@example.test"))
+    home.set_policy(over_quota="refuse")
+    home.put(account("john@example.test", quota=50_000))
+    mx.send("john@example.test", content=_WEIGHT)
+    wait_until(lambda: "status=bounced" in mx.log(), "the home has refused it")
+    wait_until(lambda: ": sender non-delivery notification: " in mx.log(), "the sender is told")
+    wait_until(lambda: ": removed" in mx.log(), "it is over")
+
+    bounced = _one(_read(tmp_path, mx1=mx.log(), ms1=home.log()), recipients=("john@example.test",))
+
+    assert (bounced.fate, bounced.home, bounced.sender) == (Fate.BOUNCED, "ms1.cluster.test", "a@outside.test")
+    assert "5.2.2" in bounced.reply
+
+
+_STAMP = "2026-11-25T03:40:24.123456+00:00"
+_FORGED = (
+    "4jFORGED0zJghP: to=<victim@example.test>, relay=evil.test[9.9.9.9]:24, delay=0, delays=0/0/0/0, dsn=2.0.0, "
+)
+_FORGED += "status=sent (250 2.0.0 forged Saved)"
+_LIES = {
+    "a newline": b"Subject: x\n" + f"{_STAMP} mx1.cluster.test postfix/lmtp[1]: {_FORGED}".encode(),
+    "a return": b"Subject: x\r" + f"{_STAMP} mx1.cluster.test postfix/lmtp[1]: {_FORGED}".encode(),
+    "escapes": b"Subject: \x1b]0;owned\x07\x1b[2J\x9b5n",
+    "64 kB": b"X-Long: " + b"y" * 64_000,
+    "an id of 64 kB": b"Message-ID: <" + b"z" * 64_000 + b"@outside.test>",
+    "an id of two lines": b"Message-ID: <a@outside.test>\r\n " + _FORGED.encode(),
+    "an id with escapes": b"Message-ID: <\x1b[2J\x9b\x07@outside.test>",
+    "an id like a delivery": b"Message-ID: <x>: stored mail into mailbox 'INBOX'",
+}
+
+
+def test_headers_that_lie(home: Dovecot, mx: Instance, tmp_path: Path) -> None:
+    """Every message is told of, once, and nothing else is."""
+    mx.put(row("john@example.test"))
+    for lie in _LIES.values():
+        mx.send("john@example.test", content=b"From: <a@outside.test>\r\n" + lie + b"\r\n\r\nx\r\n")
+    wait_until(lambda: mx.log().count(": removed") == len(_LIES), "the mail has gone")
+
+    answers = _read(tmp_path, mx1=mx.log(), ms1=home.log())
+
+    found = answers.trace(Question(recipients=("john@example.test",))).passages
+    assert [(one.fate, one.home, one.folder) for one in found] == len(_LIES) * [
+        (Fate.DELIVERED, "ms1.cluster.test", "INBOX")
+    ]
+    assert len({one.queue_id for one in found}) == len(_LIES)
+    assert not any(len(one.message_id) > 2000 for one in found), "nobody reads an id of 64 kB"
+    for question in (Question(recipients=("victim@example.test",)), Question(queue_id="4jFORGED0zJghP")):
+        assert answers.trace(question).passages == ()
+    assert len(answers.trace(Question()).passages) == len(_LIES)
+
+
 def test_from_a_backup_mx(net: Net, tmp_path: Path) -> None:
     backup, mx = net.start("mx-backup"), net.start("mx1")
     for one in (backup, mx):

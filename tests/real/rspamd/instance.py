@@ -20,6 +20,8 @@ from ..common.machines import Rooted
 from ..common.services import Process
 
 MILTER = 21332
+START_SECONDS = 60.0
+"""The first start, with other tests beside it."""
 
 
 class Memory(Driven):
@@ -52,6 +54,10 @@ class Memory(Driven):
     def owned(self, file: File) -> File:
         return replace(file, owner="root:root", mode=0o644)
 
+    def empty(self) -> None:
+        """Have it forget everything, and go on."""
+        self.host.run(["redis-cli", "-s", self.layout.socket, "FLUSHALL"])
+
     def lose(self) -> None:
         """Have it forget everything: it stops, its data goes, it starts."""
         self.services.stop()
@@ -63,11 +69,13 @@ class Filter(Driven):
     """A private rspamd with its memory."""
 
     driver: Rspamd
+    services: Process
     complaint = r"lua error|cannot load|segfault|; cfg; .* error"
 
     def __init__(self, root: str, folder: Path, nodes: Sequence[Node], name: str, resolver: str) -> None:
         self.host, self.name = Rooted(root), name
         self.expected = []
+        self._before = 0
         self.cluster = Cluster("cluster.test", 1, tuple(nodes), (), Policy())
         address = next(node for node in nodes if node.name == name).addresses[0]
         self.memory = Memory(root, folder, self.settings())
@@ -83,37 +91,62 @@ class Filter(Driven):
             milter=f"{address}:{MILTER}",
             memory=self.memory.layout.socket,
             resolver=resolver,
+            clamd=f"{folder}/run/clamd.sock",
             log=f"{folder}/run/log",
             local=(),
         )
         self.systemd = frozenset({self.layout.unit})
-        self.driver = Rspamd(listens, self.layout)
+        self.driver = Rspamd(listens, self.layout, START_SECONDS)
         self.logs = (folder / "run/log",)
         user = ["setpriv", "--reuid=_rspamd", "--regid=_rspamd", "--groups=_rspamd,redis"]
         argv = [*user, "rspamd", "-c", self.layout.conf, "-f"]
         self.services = Process(self.host, "rspamd.service", argv, folder / "rspamd.out")
         version = self.host.run(["rspamd", "--version"]).out.split()[3]
-        self.facts = Facts(release=0, versions={"rspamd": version})
+        # Two workers: both must have the new settings after a change.
+        self.facts = Facts(release=0, versions={"rspamd": version}, processors=2)
 
     def settings(self) -> NodeSettings:
         return settings_for(self.cluster, self.name)
 
     def take(self, patterns: Path) -> None:
-        """Begin with what another has translated."""
-        for path in patterns.glob(f"{len(self.host.root)}-*"):
-            copied = Path(self.layout.data) / path.name.split("-", 1)[1]
+        """Begin with what an earlier run has translated for this processor."""
+        for path in patterns.glob("*"):
+            copied = Path(self.layout.data) / path.name
             shutil.copy(path, copied)
             self.host.run(["chown", "_rspamd:_rspamd", str(copied)])
 
     def give(self, patterns: Path) -> None:
-        """Leave what was translated to the next."""
+        """Leave what was translated to the next run."""
         for path in Path(self.layout.data).glob("*.hsmp*"):
-            shutil.copy(path, patterns / f"{len(self.host.root)}-{path.name}")
+            shutil.copy(path, patterns / path.name)
+
+    def renew(self) -> None:
+        """Be as new, whatever was done before: everything runs, knows nothing, and has the default policy."""
+        if not self.memory.services.runs():
+            self.memory.bring()
+        self.memory.empty()
+        self.table.clear()
+        if self.cluster.policy != Policy() or not self.services.runs():
+            self.cluster = replace(self.cluster, policy=Policy())
+            self.bring()
+        self.driver.alive(self.host, self.services)
+        self.expected = []
+        self._before = len(super().log())
+
+    def log(self) -> str:
+        """Return what it has logged in this test."""
+        return super().log()[self._before :]
 
     def set_policy(self, **changes: object) -> None:
         """Change the policy, as the agent brings it."""
         self.cluster = replace(self.cluster, policy=replace(self.cluster.policy, **changes))  # type: ignore[arg-type]
         self.bring()
+
+    @property
+    def workers(self) -> list[int]:
+        """Return the processes of the workers that rspamd runs now, the old ones of a reload included."""
+        pid = self.services.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def learned(self, kind: str) -> int:
         """Return how many messages of a kind, ``spam`` or ``ham``, it has learned (rspamc's statistics come late)."""

@@ -186,9 +186,9 @@ class Box(Driven):
     services: Units  # type: ignore[assignment]
 
     def __init__(
-        self, folder: Path, name: str, cluster: Cluster, wanted: NodeSettings, holder: int, root: str
+        self, folder: Path, name: str, cluster: Cluster, wanted: NodeSettings, holder: int, root: str, room: int
     ) -> None:
-        self.folder, self.name, self.wanted, self.cluster = folder, name, wanted, cluster
+        self.folder, self.name, self.wanted, self.cluster, self.room = folder, name, wanted, cluster, room
         self.place = self.placed(name)
         self.host = Inside(root, holder)
         self.logs = (folder / "output",)
@@ -204,6 +204,7 @@ class Box(Driven):
             journald=str(folder / "run/systemd/journald.conf.d/roost.conf"),
             state=str(folder / "state"),
             logs=str(folder / "logs"),
+            room=self.room,
             group=grp.getgrgid(os.getgid()).gr_name,
             listen=self.wanted.addresses[0],
             ca=str(self.cluster.folder / "ca.crt"),
@@ -268,8 +269,13 @@ class Box(Driven):
 
 
 @contextlib.contextmanager
-def one_box(folder: Path, name: str, cluster: Cluster, wanted: NodeSettings, root: str = "") -> Iterator[Box]:
-    """A machine with a journal, before the driver has done anything; its folder is seen below the root."""
+def one_box(
+    folder: Path, name: str, cluster: Cluster, wanted: NodeSettings, root: str = "", *, room: int = 64 << 20
+) -> Iterator[Box]:
+    """A machine with a journal, before the driver has done anything; its folder is seen below the root.
+
+    ``room`` is what its collector wants to be free before it starts.
+    """
     for path in ("run/systemd/journal", "run/systemd/journald.conf.d", "journal", "units"):
         (folder / path).mkdir(parents=True)
     (folder / "run/systemd/journald.conf.d/zz-test.conf").write_text(_QUIET)
@@ -291,7 +297,7 @@ def one_box(folder: Path, name: str, cluster: Cluster, wanted: NodeSettings, roo
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
-        box = Box(folder, name, cluster, wanted, holder.pid, root)
+        box = Box(folder, name, cluster, wanted, holder.pid, root, room)
         try:
             yield box
         finally:

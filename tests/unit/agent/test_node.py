@@ -244,6 +244,36 @@ def test_a_table_that_fails_is_paused_and_tried_again() -> None:
     assert bench.node.positions()["recipients"] == 9
 
 
+class NoticingDriver(NullDriver):
+    """One that looks at something in passing."""
+
+    notices = ""
+
+    def tick(self, settings: NodeSettings, host: Host) -> None:
+        if self.notices:
+            raise DaemonFailed(self.notices)
+        super().tick(settings, host)
+
+
+def test_what_is_noticed_in_passing_is_reported_and_holds_nothing_up() -> None:
+    """Settings are applied meanwhile, and it goes when it is over."""
+    bench = Bench()
+    bench.driver.__class__ = NoticingDriver
+    bench.node.take_settings(settings(1))
+    bench.driver.notices = "There is little room."  # type: ignore[attr-defined]
+    bench.node.tick()
+    assert bench.node.complaints() == {"mail": "There is little room."}
+    bench.node.take_settings(settings(2))
+    assert bench.node.positions()["settings"] == 2
+    assert bench.node.health == {}
+    bench.node.health["mail"] = "It does not run."
+    assert bench.node.complaints() == {"mail": "It does not run. There is little room."}
+    bench.node.converge()
+    bench.driver.notices = ""  # type: ignore[attr-defined]
+    bench.node.tick()
+    assert bench.node.complaints() == {}
+
+
 def test_drift_is_found_repaired_and_reported() -> None:
     """A changed, a missing and a foreign row, and a damaged file."""
     bench = Bench()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+
+import pytest
 
 from roost.domain.cluster import Policy, Role
 from roost.domain.desired import NodeSettings, Peer
+from roost.domain.errors import DaemonFailed
 from roost.drivers.rsyslog import Place, Rsyslog
 from roost.drivers.rsyslog.driver import COLLECTOR, DEBIANS_OWN, JOURNALD, TIDY, sender
 from roost.drivers.rsyslog.render import log_nodes_in, ports_in
 from roost.host.fake import FakeHost, FakeServices
-from roost.ports.host import Facts
+from roost.ports.host import Facts, Ran
 
 MX = Peer("mx1.cluster.test", ("198.18.0.11",), (Role.MX,))
 LOG = Peer("log1.cluster.test", ("198.18.0.41",), (Role.LOG,))
@@ -29,6 +33,11 @@ class Node:
     def __init__(self) -> None:
         self.host, self.units, self.driver = FakeHost(), FakeServices(), Rsyslog()
         self.units.active = {JOURNALD, DEBIANS_OWN}
+        self.free(10 << 30)
+
+    def free(self, octets: int, size: int = 100 << 30) -> None:
+        """Let the disk of the logs have so much room."""
+        self.host.answers["df"] = Ran((), 0, f"     Avail    1B-blocks\n{octets} {size}\n", "")
 
     def bring(self, wanted: NodeSettings) -> set[str]:
         """Write, remove and activate; return the units that run."""
@@ -96,3 +105,41 @@ def test_policy_is_in_the_files() -> None:
     assert "--date='7 days ago'" in tidy
     assert "--date='90 days ago'" in tidy
     assert "\nSystemMaxUse=1073741824\n" in files[Place().journald]
+
+
+def test_a_collector_without_room_is_not_started_and_is_no_fault() -> None:
+    """Its settings are right; that it waits is told by the tick."""
+    node = Node()
+    node.free(1 << 20)
+    assert COLLECTOR not in node.bring(settings(LOG))
+    with pytest.raises(DaemonFailed, match="1 MB of room left: the nodes keep their lines"):
+        node.driver.tick(settings(LOG), node.host)
+    node.driver.alive(node.host, node.units)
+    node.free(10 << 30)
+    assert COLLECTOR in node.bring(settings(LOG))
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "warns"),
+    [
+        (2 << 30, 100 << 30, False),
+        (900 << 20, 100 << 30, True),
+        (900 << 20, 10 << 30, False),
+        (70 << 20, 1 << 30, False),
+        (60 << 20, 1 << 30, True),
+    ],
+)
+def test_little_room_is_told_before_there_is_none(free: int, size: int, *, warns: bool) -> None:
+    """Less than a gigabyte, or a twentieth of a small disk."""
+    node = Node()
+    node.free(free, size)
+    with pytest.raises(DaemonFailed, match="room left") if warns else nullcontext():
+        node.driver.tick(settings(LOG), node.host)
+    node.driver.tick(settings(MX, LOG), node.host)
+
+
+def test_the_room_is_not_looked_at_all_the_time() -> None:
+    node = Node()
+    for _ in range(5):
+        node.driver.tick(settings(LOG), node.host)
+    assert len([argv for argv in node.host.commands if argv[0] == "df"]) == 1

@@ -1,7 +1,9 @@
 """The driver of rspamd on MX hosts: implements ``roost.ports.driver.Driver``.
 
-Its answer to a changed file is a restart, of a second or two: a reload leaves the old workers to their work but keeps
-their sockets, and a fault of the new ones would not be seen. Mail that comes meanwhile waits at its sender.
+Its answer to a changed file is a reload (SIGHUP): rspamd reads its files, starts new workers at the same sockets, and
+the old ones finish what they have begun, for some ten seconds. So the filter answers all the time. A reload says
+nothing of how it went; therefore each worker writes down which settings it has begun with (``in_force.py``), and the
+new settings count when all workers have written them. Where they do not, the files that were there are put back.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings, Table
 from roost.domain.errors import DaemonFailed
-from roost.drivers.rspamd import render
+from roost.drivers.rspamd import in_force, render
 from roost.drivers.rspamd.layout import Layout
 from roost.drivers.rspamd.senders import Senders
 from roost.ports.driver import TableStore
@@ -37,9 +39,15 @@ class Rspamd:
     waits_for_table: Table | None = None
     """Mail is judged without the lists of senders rather than not taken."""
 
-    def __init__(self, listens: Callable[[str, int], bool], layout: Layout | None = None) -> None:
+    def __init__(
+        self,
+        listens: Callable[[str, int], bool],
+        layout: Layout | None = None,
+        start_seconds: float = _START_SECONDS,
+    ) -> None:
         self._listens = listens
         self._layout = layout or Layout()
+        self._start_seconds = start_seconds
         self._senders: Senders | None = None
 
     def packages(self) -> tuple[str, ...]:
@@ -62,24 +70,32 @@ class Rspamd:
             raise DaemonFailed(f"rspamadm configtest: {words[-1500:]}")
 
     def activate(self, host: Host, services: Services, changed: frozenset[str]) -> None:
-        """Start it, or start it anew."""
+        """Start it, or have it read its files; start it anew where its unit has changed or it does not answer."""
         if self._layout.unit in changed:
             host.run(["systemctl", "daemon-reload"])
-        if not services.is_active(_UNIT):
-            services.enable(_UNIT)
-        else:
-            services.enable(_UNIT)
-            if changed or not self._answers(host):
-                services.restart(_UNIT)
+        running = services.is_active(_UNIT)
+        services.enable(_UNIT)
+        if not running:
+            return
+        if self._layout.unit in changed or not self._answers(host):
+            services.restart(_UNIT)
+        elif changed or in_force.missing(host, self._layout):
+            services.reload(_UNIT)
 
     def alive(self, host: Host, services: Services) -> None:
-        """Raise ``DaemonFailed`` unless both workers answer; they need a moment to begin."""
-        end = time.monotonic() + _START_SECONDS
+        """Raise ``DaemonFailed`` unless both kinds of worker answer, by the settings that are in the files.
+
+        They need a moment to begin.
+        """
+        end = time.monotonic() + self._start_seconds
         while services.is_active(_UNIT):
-            if self._answers(host):
+            answers = self._answers(host)
+            missing = in_force.missing(host, self._layout)
+            if answers and not missing:
                 return
             if time.monotonic() > end:
-                raise DaemonFailed("rspamd does not answer.", remedy=f"See 'journalctl -u {_UNIT}'.")
+                said = f"works by older settings: {', '.join(missing)}" if answers else "does not answer"
+                raise DaemonFailed(f"rspamd {said}.", remedy=f"See 'journalctl -u {_UNIT}'.")
             time.sleep(0.1)
         raise DaemonFailed(f"{_UNIT} does not run.", remedy=f"See 'journalctl -u {_UNIT}'.")
 

@@ -44,3 +44,8 @@ class Layout:
     def controller(self) -> str:
         """Path of the socket at which rspamd is taught; its owner and root may open it."""
         return f"{self.run}/controller.sock"
+
+    @property
+    def in_force(self) -> str:
+        """Beginning of the paths of the files in which each worker says by which settings it works."""
+        return f"{self.run}/in-force"

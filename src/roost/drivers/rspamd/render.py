@@ -9,6 +9,7 @@ from __future__ import annotations
 import jinja2
 
 from roost.domain.desired import NodeSettings
+from roost.drivers.rspamd import in_force
 from roost.drivers.rspamd.layout import Layout
 from roost.ports.host import MARK, Facts, File
 from roost.ports.traces import SPAM_LOG
@@ -45,9 +46,12 @@ def render(settings: NodeSettings, facts: Facts, layout: Layout) -> tuple[File, 
         "probe": settings.probe_domain,
         "suffixes": _SUFFIXES if _is_new(facts) else _OLD_SUFFIXES,
     }
+    conf = File(layout.conf, _TEMPLATES.get_template("rspamd.conf.j2").render(values))
+    lua = _TEMPLATES.get_template("roost.lua.j2")
+    settings_of = in_force.digest([conf, File(layout.lua, lua.render(values, digest=""))])
     return (
-        File(layout.conf, _TEMPLATES.get_template("rspamd.conf.j2").render(values)),
-        File(layout.lua, _TEMPLATES.get_template("roost.lua.j2").render(values)),
+        conf,
+        File(layout.lua, lua.render(values, digest=settings_of)),
         File(layout.unit, _TEMPLATES.get_template("unit.conf.j2").render()),
     )
 

@@ -17,6 +17,9 @@ DEBIANS_OWN = "rsyslog.service"
 COLLECTOR = "roost-collect-logs.service"
 TIDY = "roost-tidy-logs.timer"
 _LISTEN_SECONDS = 5.0
+_ROOM_SECONDS = 10.0
+_MEGABYTE = 1 << 20
+_SHARE_TO_WARN = 20
 
 
 def sender(log_node: str) -> str:
@@ -33,6 +36,8 @@ class Rsyslog:
 
     def __init__(self, place: Place | None = None) -> None:
         self._place = place or Place()
+        self._looked = -_ROOM_SECONDS
+        self._warning = ""
 
     def packages(self) -> tuple[str, ...]:
         """Return the packages; logrotate is for Debian's own files, where the policy wants them."""
@@ -81,18 +86,26 @@ class Rsyslog:
             services.disable(TIDY)
             services.disable(COLLECTOR)
         for path, unit in units.items():
-            self._bring(services, unit, new=path in changed or any(p.endswith("@.service") for p in changed))
+            self._bring(host, services, unit, new=path in changed or any(p.endswith("@.service") for p in changed))
 
-    def _bring(self, services: Services, unit: str, *, new: bool) -> None:
+    def _bring(self, host: Host, services: Services, unit: str, *, new: bool) -> None:
         running = services.is_active(unit)
+        if not running and unit == COLLECTOR and self._room(host)[0] < self._place.room:
+            # It would not start; systemd tries again and again, and ``tick`` says why.
+            return
         services.enable(unit)
         if running and new:
             services.restart(unit)
 
     def alive(self, host: Host, services: Services) -> None:
-        """Raise unless all senders run, and the collector listens for every node."""
+        """Raise unless all senders run, and the collector listens for every node.
+
+        A collector that waits for room is as it should be: its settings are right. ``tick`` complains of the room.
+        """
         units = [sender(name) for name in render.log_nodes_in(self._journald(host))]
         collector = host.read(self._place.collector)
+        if collector and not services.is_active(COLLECTOR) and self._room(host)[0] < self._place.room:
+            collector = None
         if collector:
             units += [COLLECTOR, TIDY]
         for unit in units:
@@ -140,4 +153,23 @@ class Rsyslog:
         del settings, host
 
     def tick(self, settings: NodeSettings, host: Host) -> None:
-        """Do nothing: a timer tidies, the agent asks ``alive`` at each look."""
+        """Raise on a log node whose room comes to an end. A timer tidies, the agent asks ``alive`` at each look."""
+        if Role.LOG not in settings.roles:
+            return
+        if time.monotonic() - self._looked >= _ROOM_SECONDS:
+            self._looked, self._warning = time.monotonic(), self._complaint_of_room(host)
+        if self._warning:
+            raise DaemonFailed(self._warning, remedy="Make room, or set logs_keep_days lower.")
+
+    def _complaint_of_room(self, host: Host) -> str:
+        free, size = self._room(host)
+        place = self._place
+        if free >= max(place.room, min(place.room_to_warn, size // _SHARE_TO_WARN)):
+            return ""
+        said = f"{place.logs} has {free // _MEGABYTE} MB of room left"
+        return f"{said}: the nodes keep their lines until there is more." if free < place.room else f"{said}."
+
+    def _room(self, host: Host) -> tuple[int, int]:
+        """Return free bytes and size of the file system of the logs."""
+        said = host.run(["df", "--output=avail,size", "-B", "1", self._place.logs]).out.split()
+        return int(said[-2]), int(said[-1])

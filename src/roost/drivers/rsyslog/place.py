@@ -22,6 +22,12 @@ class Place:
     logs: str = LOGS
     """On a log node: a folder for each day, in it a file for each node."""
 
+    room: int = 64 << 20
+    """Bytes that must be free there for the collector to start. While they are not, the nodes keep their lines."""
+
+    room_to_warn: int = 1 << 30
+    """Bytes below which the log node warns, or a twentieth of the disk where that is less."""
+
     group: str = "adm"
     """Group that may read the logs, as with Debian's own."""
 

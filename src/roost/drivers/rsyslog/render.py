@@ -21,6 +21,9 @@ WINDOW = 128
 PERSIST_INTERVAL = 100
 """Lines after which a sender notes its place. With the window it must be less than ``STEP_BACK``."""
 
+MEND_TRIES = 20
+"""How often a starting collector looks for room, every two seconds, before it fails and systemd begins anew."""
+
 _LOG_NODES = re.compile(r"^# log nodes: (.+)$", re.MULTILINE)
 _PORT = re.compile(r'^input\(type="imrelp" .*port="(\d+)"', re.MULTILINE)
 
@@ -74,7 +77,7 @@ def render(settings: NodeSettings, facts: Facts, place: Place) -> tuple[File, ..
     if Role.LOG in settings.roles:
         files += [
             file(place.collector, "collector.conf"),
-            file(f"{place.conf}/mend", "mend", 0o755),
+            file(f"{place.conf}/mend", "mend", 0o755, room=place.room, tries=MEND_TRIES),
             file(
                 f"{place.conf}/tidy",
                 "tidy",

@@ -1,8 +1,9 @@
 """Sends many small messages as several outside mail servers at once would, and says when each was taken.
 
 In: ``tag``, ``recipients`` (message n goes to recipient n modulo their number), ``count``, ``hosts`` (addresses, in
-turn), ``connections``, ``size`` (bytes of body), ``per_second`` (0: as fast as possible); out: for each message its
-number, recipient, when it was taken (seconds since the epoch), or what was answered instead.
+turn), ``connections``, ``size`` (bytes of body), ``per_second`` (0: as fast as possible), ``text`` (the lines of the
+body, again and again); out: for each message its number, recipient, when it was taken (seconds since the epoch), or
+what was answered instead.
 """
 
 import json
@@ -13,14 +14,15 @@ import time
 from typing import Any
 
 
-def body(tag: str, number: int, recipient: str, size: int) -> bytes:
+def body(asked: dict[str, Any], number: int, recipient: str) -> bytes:
     """Return a message whose Message-ID holds tag and number."""
+    tag, line = asked["tag"], asked["text"]
     head = (
         f"From: Jane <jane@outside.test>\r\nTo: {recipient}\r\nSubject: {tag} {number}\r\n"
         f"Message-ID: <{tag}.{number}.@outside.test>\r\nDate: Tue, 24 Nov 2026 12:00:00 +0000\r\n\r\n"
     )
-    line = "All work and no play makes a dull mail server.\r\n"
-    return (head + line * max(1, size // len(line))).encode()
+    whole: str = head + line * max(1, asked["size"] // len(line))
+    return whole.encode()
 
 
 def work(asked: dict[str, Any], numbers: list[int], done: list[dict[str, Any]], host: str, began: float) -> None:
@@ -34,9 +36,7 @@ def work(asked: dict[str, Any], numbers: list[int], done: list[dict[str, Any]], 
         try:
             if smtp is None:
                 smtp = smtplib.SMTP(host, 25, local_hostname="client.outside.test", timeout=20)
-            refused = smtp.sendmail(
-                "jane@outside.test", [recipient], body(asked["tag"], number, recipient, asked["size"])
-            )
+            refused = smtp.sendmail("jane@outside.test", [recipient], body(asked, number, recipient))
             entry["taken"], entry["said"] = time.time(), str(refused or "")
         except (OSError, smtplib.SMTPException) as error:
             entry["said"] = f"{type(error).__name__}: {error}"

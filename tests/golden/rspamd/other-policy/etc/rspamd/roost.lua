@@ -11,6 +11,22 @@ local logger = require "rspamd_logger"
 local redis = lua_redis.try_load_redis_servers({ servers = "/run/redis/redis-server.sock", db = "1", timeout = 1.0 },
   rspamd_config, true)
 
+-- By which settings each worker works: it says so when it begins, and the agent looks there whether a reload is over.
+local settings = "d2ee6c4416793288c64e15fd9b2514a297b72862e3c826d9116420b420429297"
+rspamd_config:add_on_load(function(_, _, worker)
+  local kind = worker:get_name()
+  if kind ~= "rspamd_proxy" and kind ~= "controller" then
+    return
+  end
+  local path = string.format("/run/rspamd/in-force.%s.%d", kind, worker:get_index())
+  local file = io.open(path .. ".new", "w")
+  if file then
+    file:write(settings, "\n")
+    file:close()
+    os.rename(path .. ".new", path)
+  end
+end)
+
 -- The mark is ours to set: somebody else's says nothing, and goes (milter_headers).
 config["regexp"]["SPAM_FLAG"] = nil
 
