@@ -217,14 +217,14 @@ _LIST = (
         GAUGE,
         CONTROLLER,
         "1 where the last round of the probe got through, else 0: mail by an MX, login by a DNS server, imap, pop3.",
-        ("kind", "by", "home"),
+        ("kind", "node", "home"),
     ),
     Metric(
         "roost_probe_seconds",
         GAUGE,
         CONTROLLER,
         "For how long it took, where it got through; for mail from its acceptance until it lay in the mailbox.",
-        ("kind", "by", "home"),
+        ("kind", "node", "home"),
     ),
     Metric("roost_warnings", GAUGE, CONTROLLER, "Warnings of 'roost status', by their names.", ("warning",)),
 )
