@@ -59,6 +59,7 @@ def arrivals(client: Client) -> Iterator[Arrivals]:
     assert process.stdin is not None
     assert process.stdout is not None
     stream = process.stdout
+    reader: threading.Thread | None = None
     try:
         assert json.loads(stream.readline()) == {"ready": True}
 
@@ -70,5 +71,8 @@ def arrivals(client: Client) -> Iterator[Arrivals]:
         reader.start()
         yield found
     finally:
-        process.stdin.close()
-        process.wait(20)
+        with process:
+            process.stdin.close()
+            process.wait(20)
+            if reader is not None:
+                reader.join(20)

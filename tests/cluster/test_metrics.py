@@ -167,7 +167,7 @@ def test_mail_and_logins_are_counted(cluster: Cluster, monitor: Machine) -> None
 
 
 def test_a_home_that_is_off_shows_in_queue_and_status(cluster: Cluster, monitor: Machine) -> None:
-    """Under its name, with the age; and all is gone when it is back."""
+    """Under its name, with the age; and all is gone when it is back. The probe's mail may wait there, too."""
     address = fresh("waits")
     home, mx = cluster.lab.machine("ms2"), cluster.lab.machine("mx1")
     add_many(cluster, [address], [home.name])
@@ -176,9 +176,9 @@ def test_a_home_that_is_off_shows_in_queue_and_status(cluster: Cluster, monitor:
         tag = f"waits-{number}"
         assert cluster.client.send([address], message(tag, to=address), hosts=[mx.address], seconds=30).ok
     of_home = f'home="{home.name}"'
-    _wait(lambda: _sum(monitor, mx, "roost_queue_waiting", of_home) == 3, "the mail waits by home")
-    _wait(lambda: cluster.roost("status")["waiting"].get(home.name, {}).get("messages") == 3, "status has it")
-    _wait(lambda: _sum(monitor, mx, "roost_queue_waiting", of_home, 'age="10m"') == 3, "it gets older", 120)
+    _wait(lambda: _sum(monitor, mx, "roost_queue_waiting", of_home) >= 3, "the mail waits by home")
+    _wait(lambda: cluster.roost("status")["waiting"].get(home.name, {}).get("messages", 0) >= 3, "status has it")
+    _wait(lambda: _sum(monitor, mx, "roost_queue_waiting", of_home, 'age="10m"') >= 3, "it gets older", 120)
 
     def warned() -> bool:
         found = cluster.roost("status")["warnings"]

@@ -71,7 +71,13 @@ except (OSError, smtplib.SMTPException):
     print("cut off")
 """
 
-_SHUT = f"table inet shut {{ chain output {{ type filter hook output priority 0; tcp dport {WAY_OUT} reject; }} }}"
+_SHUT = f"""table inet shut {{
+  chain output {{
+    type filter hook output priority 0
+    tcp dport {WAY_OUT} reject
+  }}
+}}
+"""
 
 
 @pytest.fixture
@@ -176,7 +182,7 @@ def test_fifty_redirects_are_each_traced(cluster: Cluster, outside: Arrivals) ->
     deadline = time.monotonic() + 90
     while True:
         came = [p for p in _passages(cluster, john) if p["action"] == f"redirected to {CAROL}"]
-        went = [p for p in _passages(cluster, "--sender", john) if p["fate"] == "handed-on" and p["earlier"]]
+        went = [p for p in _passages(cluster, "--from", john) if p["fate"] == "handed-on" and p["earlier"]]
         if len(came) == len(went) == COUNT:
             break
         assert time.monotonic() < deadline, (len(came), len(went))
@@ -207,9 +213,7 @@ def test_while_no_mx_can_be_reached_it_waits_on_the_home(cluster: Cluster, outsi
         _send(cluster, john, tag)
         assert cluster.wait_for_mail(home, john, tag, 1, 30)
         deadline = time.monotonic() + 60
-        while not [
-            p for p in _passages(cluster, "--sender", john) if (p["fate"], p["node"]) == ("waiting", home.name)
-        ]:
+        while not [p for p in _passages(cluster, "--from", john) if (p["fate"], p["node"]) == ("waiting", home.name)]:
             assert time.monotonic() < deadline
             time.sleep(0.5)
         assert not outside.to(CAROL, tag)

@@ -74,7 +74,8 @@ def mind(settings: AgentSettings) -> None:
     tracing = Tracing(lambda settings: log_node(settings, counts), lambda: node.settings)
     sampler = Sampler(lambda: sources(node, host, spool, lambda: load.look(_VOLUMES), partial(counted, counts)))
     door = Door(sampler.told, lambda: node.settings, Papers(port=figures.PORT))
-    prober = Prober(lambda: node.settings, connect, lambda task, now: probe(node, task, now), clock.now)
+    owed: rounds.Owed = {}
+    prober = Prober(lambda: node.settings, connect, lambda task, now: probe(node, task, now, owed), clock.now)
     agent = Agent(node, host, clock, connect, sampler.glance)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
@@ -94,11 +95,11 @@ def counted(counts: Counts, settings: NodeSettings) -> list[Told]:
     return counts.told()
 
 
-def probe(node: Node, task: Task, now: datetime) -> Round:
+def probe(node: Node, task: Task, now: datetime, owed: rounds.Owed) -> Round:
     """Do one round of the probe, trusting whom users trust: this cluster's authority, and the world's."""
     trust = ssl.create_default_context()
     trust.load_verify_locations(TLS_CA)
-    return rounds.run(task, rounds.Ways(trust, node.settings.node if node.settings else ""), now)
+    return rounds.run(task, rounds.Ways(trust, node.settings.node if node.settings else ""), now, owed)
 
 
 def log_node(settings: NodeSettings, counts: Counts) -> LogNode:

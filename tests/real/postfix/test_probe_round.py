@@ -67,7 +67,7 @@ class World:
     def rows(self, table: Table) -> list[tuple[str, Value | None]]:
         return [(row.key, row.value) for row in rows_with_node(self.cluster, self.node) if row.table is table]
 
-    def round(self, **changes: object) -> Round:
+    def round(self, owed: rounds.Owed | None = None, **changes: object) -> Round:
         """Do a round; of a task that is changed, where a test says how."""
         ways = rounds.Ways(
             self.trust,
@@ -80,7 +80,7 @@ class World:
             dns_answer=1.0,
             arrival=3.0,
         )
-        return rounds.run(replace(self.task, **changes), ways, datetime.now(UTC))  # type: ignore[arg-type]
+        return rounds.run(replace(self.task, **changes), ways, datetime.now(UTC), owed)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -213,6 +213,24 @@ def test_a_fault_shows_where_it_is(
     found = world.round()
     assert _stages(found) == {**WELL, **stages}
     assert {finding.hop for finding in verdict(found, "control")} == hops
+
+
+def test_what_waits_is_not_joined_by_more(world: World) -> None:
+    """However long a home takes no mail, one test message of each MX waits for it."""
+    owed: rounds.Owed = {}
+    _no_delivery(world)
+    for _ in range(2):
+        assert _stages(world.round(owed)) == {**WELL, "mail mx1": Stage.MISSING}
+        assert len(world.mx.queue()) == len(owed) == 1
+    world.home.put(*world.rows(Table.ACCOUNTS))
+
+    def arrived() -> bool:
+        world.mx.flush()
+        return _stages(world.round(owed))["mail mx1"] is Stage.UNSEEN
+
+    wait_until(arrived, "it has come, too late to say how long it takes now")
+    assert not owed
+    assert _stages(world.round(owed)) == WELL
 
 
 def test_a_certificate_for_another_name_is_not_taken(world: World) -> None:

@@ -26,6 +26,15 @@ AT_ONCE = 16
 
 _SENDERS = 16
 
+_AGAIN_SECONDS = 600.0
+"""After so long a message that has not come counts as lost, and another is sent."""
+
+Owed = dict[tuple[str, str], tuple[Message, Sent]]
+"""By MX and storage node: what the MX has taken and what had not come when the last round ended.
+
+While one is on its way, another would tell nothing new and would wait with it: a long outage must not fill queues.
+"""
+
 
 @dataclass(frozen=True)
 class Ways:
@@ -80,9 +89,12 @@ class _Post:
             self.news.wait(seconds)
 
 
-def run(task: Task, ways: Ways, began: datetime) -> Round:
-    """Do a round."""
+def run(task: Task, ways: Ways, began: datetime, owed: Owed | None = None) -> Round:
+    """Do a round; ``owed`` is kept from one to the next."""
     start = time.monotonic()
+    owed = {} if owed is None else owed
+    for pair in [pair for pair, (_, sent) in owed.items() if start - sent.at > _AGAIN_SECONDS]:
+        del owed[pair]
     mails: list[Mail] = []
     logins: list[Login] = []
     doors: list[Door] = []
@@ -90,7 +102,11 @@ def run(task: Task, ways: Ways, began: datetime) -> Round:
     with ThreadPoolExecutor(_SENDERS, "probe mail") as senders, ThreadPoolExecutor(AT_ONCE, "probe login") as readers:
         for first in range(0, len(task.boxes), AT_ONCE):
             boxes = task.boxes[first : first + AT_ONCE]
-            post = _Post({(mx.name, box.store): Message(box.mailbox, _token()) for mx in task.mx for box in boxes})
+            pairs = [(mx.name, box.store, box.mailbox) for mx in task.mx for box in boxes]
+            older = {(mx, store): owed.pop((mx, store)) for mx, store, _ in pairs if (mx, store) in owed}
+            fresh = {(mx, store): Message(box, _token()) for mx, store, box in pairs if (mx, store) not in older}
+            post = _Post({**fresh, **{pair: message for pair, (message, _) in older.items()}})
+            post.note({message.token: sent for message, sent in older.values()})
             sending_to = [senders.submit(_send, mx, boxes, post, ways, gone) for mx in task.mx]
             reading_at = [readers.submit(_read, box, task, post, ways) for box in boxes]
             for box, future in zip(boxes, reading_at, strict=True):
@@ -100,7 +116,15 @@ def run(task: Task, ways: Ways, began: datetime) -> Round:
                 _wait(sending_to)
                 lost = Seen(Stage.MISSING, f"it is not there after {ways.arrival:.0f} s")
                 unread = lost if found[0].seen.ok else Seen(Stage.UNSEEN)
-                mails += [Mail(mx.name, box.store, _fate(post, mx.name, box.store, here, unread)) for mx in task.mx]
+                for mx in task.mx:
+                    pair = (mx.name, box.store)
+                    message, sent = post.messages[pair], post.sent[post.messages[pair].token]
+                    if sent.seen.ok and message.token not in here:
+                        owed[pair] = (message, sent)
+                    # Of one that came after all, its own time is long over; the next round measures again.
+                    came_late = pair in older and message.token in here
+                    seen = Seen(Stage.UNSEEN) if came_late else _fate(sent, message.token, here, unread)
+                    mails.append(Mail(mx.name, box.store, seen))
     return Round(
         number=task.asked,
         began=began,
@@ -125,6 +149,9 @@ def _wait(futures: Sequence[Future[None]]) -> None:
 def _send(mx: Server, boxes: Sequence[Box], post: _Post, ways: Ways, gone: dict[str, Seen]) -> None:
     """Bring an MX the messages of a batch; one that did not answer for the last batch is not waited for again."""
     messages = [post.messages[mx.name, box.store] for box in boxes]
+    messages = [message for message in messages if message.token not in post.sent]
+    if not messages:
+        return
     # What a fault of ours leaves open is not waited for.
     found = {message.token: Sent(gone.get(mx.name, Seen(Stage.UNSEEN))) for message in messages}
     try:
@@ -182,10 +209,8 @@ def _by_name(dns: Server, box: Box, ways: Ways, *, open: bool) -> Seen:
     return Seen(login.stage, login.words, answer.seconds + login.seconds) if login.ok else login
 
 
-def _fate(post: _Post, mx: str, store: str, here: dict[str, float], unread: Seen) -> Seen:
+def _fate(sent: Sent, token: str, here: dict[str, float], unread: Seen) -> Seen:
     """Return what became of one message; ``unread`` is what can be said of one that was taken and is not there."""
-    token = post.messages[mx, store].token
-    sent = post.sent[token]
     if not sent.seen.ok:
         return sent.seen
     if token in here:
