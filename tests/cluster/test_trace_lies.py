@@ -151,14 +151,9 @@ def test_logins_forge_nothing(cluster: Cluster, john: str) -> None:
         asked = {"ca": CA_FILE, "host": host, "user": name}
         ran = cluster.client.machine.run(["python3", "-c", _LOGIN], input=json.dumps(asked), timeout=60)
         assert ran.stdout.strip() in {"NO", "BAD"}
-    assert not cluster.client.read(host, john, "wrong").ok, "one by which it is seen that all before are read"
-    deadline = time.monotonic() + 60
-    while True:
-        moments = cluster.roost("user", "timeline", john)["moments"]
-        if [moment for moment in moments if moment["kind"] == "login refused"]:
-            break
-        assert time.monotonic() < deadline, moments
-        time.sleep(0.5)
+    # Who failed so often has to wait long for his next answer; mail does not, and the home tells of it after all that.
+    _plain(cluster, john)
+    moments = cluster.roost("user", "timeline", john)["moments"]
     assert not [moment for moment in moments if "9.9.9.9" in moment["text"]]
     assert not [moment for moment in moments if moment["kind"] == "login"]
     _nothing_is_forged(cluster, john)
