@@ -151,7 +151,7 @@ def test_logins_forge_nothing(cluster: Cluster, john: str) -> None:
         asked = {"ca": CA_FILE, "host": host, "user": name}
         ran = cluster.client.machine.run(["python3", "-c", _LOGIN], input=json.dumps(asked), timeout=60)
         assert ran.stdout.strip() in {"NO", "BAD"}
-    # Who failed so often has to wait long for his next answer; mail does not, and the home tells of it after all that.
+    # Who failed so often waits long for his next answer; mail does not, and the home tells of it after all that.
     _plain(cluster, john)
     moments = cluster.roost("user", "timeline", john)["moments"]
     assert not [moment for moment in moments if "9.9.9.9" in moment["text"]]
