@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography import x509
@@ -29,10 +30,12 @@ from roost.control.authority import Authority
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
+from roost.control.probes import Probes
 from roost.domain.cluster import Cluster, Policy, Role
 from roost.domain.cluster import Node as Member
 from roost.domain.desired import NodeSettings, Table, settings_for
 from roost.domain.figures import Figure, Glance, Waiting
+from roost.domain.probe import Mail, Round, Seen, Stage
 from roost.drivers.dovecot.sessions import visitors
 from roost.drivers.null import MemoryTable, NullDriver
 from roost.drivers.postfix.queue import Waits, counted
@@ -107,7 +110,7 @@ def controller_text(folder: Path) -> str:
     try:
         with store.write("founder") as tx:
             tx.set_cluster("cluster.test", Policy())
-            tx.put_node(MEMBER, "node added")
+            tx.put_node(replace(MEMBER, roles=MEMBER.roles | {Role.CONTROL}), "node added")
         authority = Authority(*Authority.create("cluster.test", clock.now()))
         followers = Followers()
         mover = Mover(store, followers, clock, authority)
@@ -115,7 +118,10 @@ def controller_text(folder: Path) -> str:
         followers.look(NAME, glance, clock.now())
         followers.touch(NAME, clock.now())
         backups, feed = open_backups("", store, folder), Feed(store, 100)
-        parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover)
+        probes = Probes(clock.now())
+        mails = (Mail("mx1.cluster.test", NAME, Seen(Stage.OK, seconds=0.2)),)
+        probes.take(NAME, Round(1, clock.now(), 1.0, mails, (), ()), clock.now())
+        parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, probes)
         key = keys.make(store, "founder", "monitoring", clock.now(), None).text
         answer = TestClient(build(parts)).get("/metrics", headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 200, answer.text
