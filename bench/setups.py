@@ -142,6 +142,8 @@ smtpd_tls_received_header = yes
 smtpd_tls_loglevel = 1
 smtputf8_enable = yes
 roost_door_milters =
+roost_way_out_clients = reject
+roost_way_out_rate = 0
 
 lmtp_host_lookup = native
 lmtp_tls_security_level = secure

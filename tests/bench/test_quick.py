@@ -40,6 +40,7 @@ def test_runs_and_prints_its_ratio(name: str) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.long
 @pytest.mark.parametrize("name", IN_THE_LAB)
 def test_runs_in_the_lab(name: str) -> None:
     assert re.search(IN_THE_LAB[name], _last_lines(name))

@@ -166,6 +166,7 @@ def test_mail_and_logins_are_counted(cluster: Cluster, monitor: Machine) -> None
     assert address.partition("@")[0] not in text
 
 
+@pytest.mark.long
 def test_a_home_that_is_off_shows_in_queue_and_status(cluster: Cluster, monitor: Machine) -> None:
     """Under its name, with the age; and all is gone when it is back. The probe's mail may wait there, too."""
     address = fresh("waits")
