@@ -154,8 +154,9 @@ def test_logins_forge_nothing(cluster: Cluster, john: str) -> None:
     # Who failed so often waits long for his next answer; mail does not, and the home tells of it after all that.
     _plain(cluster, john)
     moments = cluster.roost("user", "timeline", john)["moments"]
-    assert not [moment for moment in moments if "9.9.9.9" in moment["text"]]
-    assert not [moment for moment in moments if moment["kind"] == "login"]
+    # Senders' names, which may hold anything, are another matter.
+    logins = [moment for moment in moments if moment["kind"].startswith("login")]
+    assert not [moment for moment in logins if "9.9.9.9" in moment["text"] or moment["kind"] == "login"]
     _nothing_is_forged(cluster, john)
 
 
