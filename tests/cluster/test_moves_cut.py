@@ -15,13 +15,12 @@ from roost.lab.traffic import Traffic, account
 pytestmark = pytest.mark.usefixtures("short_ttl")
 
 SOON = {
-    Cut("pass", "after", "controller"),
     Cut("held", "after", "target machine"),
     Cut("held", "after", "source agent"),
     Cut("given-away", "after", "source agent"),
     Cut("opened", "before", "target agent"),
 }
-"""One of each kind of victim, at the points where most is under way; the others are long."""
+"""Agents and a machine, at the points where most is under way; the others are long."""
 
 
 @pytest.mark.parametrize(
