@@ -7,7 +7,6 @@ address alone opens nothing; it keeps strangers from taking the few places that 
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import socket
 import threading
@@ -18,7 +17,8 @@ from typing import Any
 
 import structlog
 
-from roost.agent.papers import Papers, listening
+from roost.agent.listener import Listener
+from roost.agent.papers import Papers
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.errors import Forbidden, RoostError
@@ -30,7 +30,6 @@ from roost.wire.monitoring import Holder, holder_of
 _PLACES = 8
 """Most connections at once: each monitoring system holds one open."""
 
-_LOOK_SECONDS = 2.0
 _IDLE_SECONDS = 150.0
 _log = structlog.get_logger()
 
@@ -70,22 +69,15 @@ class Door:
         self._papers = papers
         self._places = threading.BoundedSemaphore(_PLACES)
         self._expires = 0.0
-        self._stopping = threading.Event()
-        self._server: socket.socket | None = None
-        self._thread = threading.Thread(target=self._run, name="door of figures", daemon=True)
+        self._listener = Listener("figures", papers, self._taken)
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._thread.start()
+        self._listener.start()
 
     def stop(self) -> None:
-        """End soon."""
-        self._stopping.set()
-        if self._server is not None:
-            with contextlib.suppress(OSError):
-                # Wakes the thread that accepts.
-                self._server.shutdown(socket.SHUT_RDWR)
-            self._server.close()
+        """End; an answer that is being given is not waited for."""
+        self._listener.stop()
 
     def text(self) -> bytes:
         """Return all figures as Prometheus reads them."""
@@ -94,24 +86,12 @@ class Door:
             told.append(Figure("roost_certificate_expires_timestamp_seconds", self._expires, ("monitoring",)))
         return exposition(told)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._server = listening(self._papers)
-                self._accept(self._server)
-            except OSError as error:
-                if not self._stopping.is_set():
-                    _log.warning("figures: cannot listen", reason=str(error))
-            self._stopping.wait(_LOOK_SECONDS)
-
-    def _accept(self, server: socket.socket) -> None:
-        while not self._stopping.is_set():
-            plain, (address, *_) = server.accept()
-            settings = self._settings()
-            if settings is None or not may_come(settings, address) or not self._places.acquire(blocking=False):
-                plain.close()
-                continue
-            threading.Thread(target=self._serve, args=(plain, address, settings), name="figures", daemon=True).start()
+    def _taken(self, plain: socket.socket, address: str) -> None:
+        settings = self._settings()
+        if settings is None or not may_come(settings, address) or not self._places.acquire(blocking=False):
+            plain.close()
+            return
+        threading.Thread(target=self._serve, args=(plain, address, settings), name="figures", daemon=True).start()
 
     def _serve(self, plain: socket.socket, address: str, settings: NodeSettings) -> None:
         papers = self._papers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import tempfile
 import threading
@@ -10,7 +9,8 @@ from collections.abc import Callable
 
 import structlog
 
-from roost.agent.papers import Papers, listening
+from roost.agent.listener import Listener
+from roost.agent.papers import Papers
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.errors import Forbidden, RoostError
@@ -18,7 +18,6 @@ from roost.wire import peer
 from roost.wire.lessons import Lesson
 from roost.wire.peer import PeerReply
 
-_LOOK_SECONDS = 2.0
 _IDLE_SECONDS = 30.0
 _log = structlog.get_logger()
 
@@ -35,39 +34,23 @@ class Teacher:
         self._settings = settings
         self._papers = papers
         self._one = threading.Lock()
-        self._stopping = threading.Event()
-        self._server: socket.socket | None = None
-        self._thread = threading.Thread(target=self._run, name="teacher", daemon=True)
+        self._listener = Listener("lessons", papers, self._taken, self._is_mx)
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._thread.start()
+        self._listener.start()
 
     def stop(self) -> None:
         """End; a lesson that is being taught is not waited for."""
-        self._stopping.set()
-        if self._server is not None:
-            with contextlib.suppress(OSError):
-                # Wakes the thread that accepts; that one closes it.
-                self._server.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
+        self._listener.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            settings = self._settings()
-            if settings is not None and {Role.MX, Role.BACKUP_MX} & set(settings.roles):
-                try:
-                    with listening(self._papers) as self._server:
-                        self._accept(self._server)
-                except OSError as error:
-                    if not self._stopping.is_set():
-                        _log.warning("lessons: cannot listen", reason=str(error))
-            self._stopping.wait(_LOOK_SECONDS)
+    def _is_mx(self) -> bool:
+        settings = self._settings()
+        return settings is not None and not {Role.MX, Role.BACKUP_MX}.isdisjoint(settings.roles)
 
-    def _accept(self, server: socket.socket) -> None:
-        while not self._stopping.is_set():
-            plain, _ = server.accept()
-            threading.Thread(target=self._serve, args=(plain,), name="lessons", daemon=True).start()
+    def _taken(self, plain: socket.socket, address: str) -> None:
+        del address
+        threading.Thread(target=self._serve, args=(plain,), name="lessons", daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
         papers = self._papers

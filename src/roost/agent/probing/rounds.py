@@ -102,11 +102,7 @@ def run(task: Task, ways: Ways, began: datetime, owed: Owed | None = None) -> Ro
     with ThreadPoolExecutor(_SENDERS, "probe mail") as senders, ThreadPoolExecutor(AT_ONCE, "probe login") as readers:
         for first in range(0, len(task.boxes), AT_ONCE):
             boxes = task.boxes[first : first + AT_ONCE]
-            pairs = [(mx.name, box.store, box.mailbox) for mx in task.mx for box in boxes]
-            older = {(mx, store): owed.pop((mx, store)) for mx, store, _ in pairs if (mx, store) in owed}
-            fresh = {(mx, store): Message(box, _token()) for mx, store, box in pairs if (mx, store) not in older}
-            post = _Post({**fresh, **{pair: message for pair, (message, _) in older.items()}})
-            post.note({message.token: sent for message, sent in older.values()})
+            post, older = _posted(task.mx, boxes, owed)
             sending_to = [senders.submit(_send, mx, boxes, post, ways, gone) for mx in task.mx]
             reading_at = [readers.submit(_read, box, task, post, ways) for box in boxes]
             for box, future in zip(boxes, reading_at, strict=True):
@@ -135,6 +131,26 @@ def run(task: Task, ways: Ways, began: datetime, owed: Owed | None = None) -> Ro
         boxes=tuple(NamedBox(box.store, box.mailbox, box.hostname) for box in task.boxes),
         backups=tuple(mx.name for mx in task.mx if mx.backup),
     )
+
+
+def _posted(hosts: Sequence[Server], boxes: Sequence[Box], owed: Owed) -> tuple[_Post, set[tuple[str, str]]]:
+    """Return the messages of a batch: those that are owed, which leave ``owed``, and new ones for all other ways.
+
+    Which ones are older is said beside it.
+    """
+    post, older = _Post({}), set()
+    for mx in hosts:
+        for box in boxes:
+            pair = (mx.name, box.store)
+            message, sent = owed.pop(pair, (None, None))
+            # After a renewal of the test mailboxes the old one is gone, with what is on its way to it.
+            if message is not None and sent is not None and message.mailbox == box.mailbox:
+                post.note({message.token: sent})
+                older.add(pair)
+            else:
+                message = Message(box.mailbox, _token())
+            post.messages[pair] = message
+    return post, older
 
 
 def _token() -> str:
