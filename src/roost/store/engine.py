@@ -22,6 +22,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -43,6 +44,8 @@ from roost.store import schema
 
 THREADS = 40
 """How many threads may use a store at once; the controller's API has that many."""
+
+_WAL_SECONDS = 0.01  # between two tries to change a new file's mode
 
 _MIGRATION_LOCK = 7_282_015  # any number, as long as every controller takes the same
 
@@ -80,9 +83,17 @@ class Database:
             max_overflow=THREADS,
             pool_timeout=self.busy_seconds,
         )
-        event.listen(engine, "connect", _on_sqlite_connect)
+        event.listen(engine, "connect", self._on_sqlite_connect)
         event.listen(engine, "begin", _on_sqlite_begin)
         return engine
+
+    def _on_sqlite_connect(self, raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        assert isinstance(raw, sqlite3.Connection)  # noqa: S101
+        # Transactions are begun by _on_sqlite_begin, not by the driver behind our back.
+        raw.isolation_level = None
+        _into_wal(raw, self.busy_seconds)
+        for pragma in ("foreign_keys=ON", "synchronous=FULL", "journal_size_limit=67108864"):
+            raw.execute(f"PRAGMA {pragma}").close()
 
     def _postgresql(self) -> Engine:
         return create_engine(
@@ -225,17 +236,22 @@ def insert_plain(connection: Connection, table: Table, rows: Sequence[Sequence[A
         raise _translation(exc.DBAPIError(None, None, error)) from error
 
 
-def _on_sqlite_connect(raw: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    assert isinstance(raw, sqlite3.Connection)  # noqa: S101
-    # Transactions are begun by _on_sqlite_begin, not by the driver behind our back.
-    raw.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "foreign_keys=ON",
-        "synchronous=FULL",
-        "journal_size_limit=67108864",
-    ):
-        raw.execute(f"PRAGMA {pragma}").close()
+def _into_wal(raw: sqlite3.Connection, seconds: float) -> None:
+    """Have the file in WAL mode, which it keeps.
+
+    In a new file two programs may want that at once, and for this one lock SQLite does not wait, whatever its busy
+    timeout (pragma "journal_mode": it must be alone): so it is asked again.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_WAL_SECONDS)
+        else:
+            return
 
 
 def _on_sqlite_begin(connection: Connection) -> None:
