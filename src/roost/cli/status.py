@@ -7,19 +7,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from roost.cli.options import COMMON, Common
-from roost.cli.output import Output
+from roost.cli.output import UNAVAILABLE, Output
+from roost.cli.receipts import check_seconds
 from roost.cli.session import Use
 from roost.domain.errors import BadSetting, Unavailable
 
 if TYPE_CHECKING:
     from roost.cli.picture import Picture
+    from roost.wire.client import AdminClient
     from roost.wire.resources import NodeView, Status
 
 _EVERY_SECONDS = 1.0
+_POLL_SECONDS = 0.5
 _COLUMNS = ("NODE", "ROLES", "STATE", "MAILBOXES", "LOAD", "DISK", "QUEUE", "SESSIONS", "HEALTH")
 
 
-def status(*, watch: bool = False, options: Common = COMMON, session: Use) -> None:
+def status(*, watch: bool = False, wait: float = 0.0, options: Common = COMMON, session: Use) -> int:
     """Show the cluster: its nodes and their load, mail that waits, and what needs attention.
 
     LOAD is for each processor, DISK the fullest file system, QUEUE the messages on an
@@ -29,20 +32,27 @@ def status(*, watch: bool = False, options: Common = COMMON, session: Use) -> No
     For example:
       roost status
       roost status --watch
+      roost status --wait 120
       roost status --output json
 
     Parameters
     ----------
     watch
         Show it anew each second, until Ctrl-C.
+    wait
+        Seconds to wait until every node is connected, up to date and well. The exit
+        status is then 3 where one is not.
     """
     out, client = session.out(options), session.client()
+    seconds = check_seconds(wait, "wait")
     if not watch:
-        found = client.status()
+        found = _wait(out, client, seconds) if seconds else client.status()
         if out.json:
             out.document(found)
         _show(out, found)
-        return
+        return UNAVAILABLE if seconds and unready(found) else 0
+    if seconds:
+        raise BadSetting("--watch ends by Ctrl-C only.", field="wait", remedy="Leave --watch or --wait away.")
     if out.json:
         raise BadSetting(
             "--watch shows a screen, which is not one JSON document.",
@@ -52,7 +62,23 @@ def status(*, watch: bool = False, options: Common = COMMON, session: Use) -> No
     try:
         (_draw if out.terminal else _print)(out, client.status)
     except KeyboardInterrupt:
-        return
+        pass
+    return 0
+
+
+def unready(found: Status) -> list[str]:
+    """Return the nodes that are not connected, not up to date, or not well."""
+    return [node.name for node in found.nodes if not node.connected or node.late or node.health]
+
+
+def _wait(out: Output, client: AdminClient, seconds: float) -> Status:
+    """Return the status when no node is unready any more, or the last one."""
+    end = time.monotonic() + seconds
+    with out.progress("Waiting for nodes") as bar:
+        while unready(found := client.status()) and time.monotonic() < end:
+            bar.set(len(found.nodes) - len(unready(found)), len(found.nodes))
+            time.sleep(_POLL_SECONDS)
+    return found
 
 
 def _draw(out: Output, ask: Callable[[], Status]) -> None:

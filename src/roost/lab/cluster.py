@@ -29,6 +29,8 @@ CONTROL_ROLES = ("control", "log")
 
 DOMAIN = "example.test"
 _READY_SECONDS = 120.0
+_SAY_SECONDS = 5.0  # between two lines of who is waited for
+_AT_ONCE = 4  # machines that are added, or join
 
 Progress = Callable[[str], None]
 
@@ -42,6 +44,10 @@ def roles_of(short: str) -> tuple[str, ...]:
 def _options(roles: Sequence[str]) -> list[str]:
     """Return the roles as options of ``roost node``."""
     return [part for role in roles for part in ("--role", role)]
+
+
+def _is_unready(node: Mapping[str, Any]) -> bool:
+    return bool(not node["connected"] or node["late"] or node["health"])
 
 
 class Cluster:
@@ -84,13 +90,13 @@ class Cluster:
         self.roost("policy", "set", "forwarders", client.address, "--no-wait")
         self.roost("node", "set", self.control.name, *_options(CONTROL_ROLES), "--no-wait")
         members = [m for m in self.lab.machines() if roles_of(m.short)]
-        tokens = {self.control: self.roost("node", "token", self.control.name)["token"]}
-        for machine in members:
-            say(f"adding {machine.name} as {', '.join(roles_of(machine.short))}")
-            tokens[machine] = self._add_node(machine)
         self.roost("domain", "add", domain, "--no-wait")
-        with ThreadPoolExecutor(4) as pool:
-            for name in pool.map(lambda pair: self.join(*pair), tokens.items()):
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            # All are added before the first joins: each is then told once what the others are.
+            tokens = list(pool.map(self._add_node, members))
+            tokens.append(self.roost("node", "token", self.control.name)["token"])
+            say(f"{len(members)} nodes added")
+            for name in pool.map(self.join, [*members, self.control], tokens):
                 say(f"{name} joined")
         self.tell_the_world({domain: f"pop.{domain}"})
         self.wait_ready(say)
@@ -128,20 +134,20 @@ class Cluster:
     def wait_ready(self, say: Progress = lambda _: None, seconds: float = _READY_SECONDS) -> None:
         """Wait until every node is connected, up to date and healthy."""
         deadline = time.monotonic() + seconds
-        said = ""
         while True:
-            nodes = self.roost("status")["nodes"]
-            waiting = [n["name"] for n in nodes if not (n["connected"] and not n["late"] and not n["health"])]
-            if not waiting:
+            left = max(deadline - time.monotonic(), 0.1)
+            ran = self.control.run(
+                ["roost", "status", "--wait", f"{min(left, _SAY_SECONDS):.1f}", "--output", "json"], check=False
+            )
+            if ran.returncode == 0:
                 return
+            if not ran.stdout.strip():
+                raise CommandFailed(self.control.name, ["roost", "status"], ran.returncode, ran.stdout, ran.stderr)
+            nodes = json.loads(ran.stdout)["nodes"]
+            waiting = {n["name"]: n["health"] or f"late by {n['late']}" for n in nodes if _is_unready(n)}
             if time.monotonic() > deadline:
-                troubles = {n["name"]: n["health"] or f"late by {n['late']}" for n in nodes if n["name"] in waiting}
-                raise TimeoutError(f"not ready after {seconds:.0f} s: {troubles}")
-            text = f"waiting for {', '.join(name.partition('.')[0] for name in waiting)}"
-            if text != said:
-                say(text)
-                said = text
-            time.sleep(0.2)
+                raise TimeoutError(f"not ready after {seconds:.0f} s: {waiting}")
+            say(f"waiting for {', '.join(name.partition('.')[0] for name in waiting)}")
 
     def tell_the_world(self, domains: Mapping[str, str]) -> None:
         """Put the records of the mail domains into the outside DNS, as ``roost domain records`` lists them."""

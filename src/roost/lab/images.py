@@ -3,7 +3,8 @@
 ::
 
     <cache>/images/<release>/base-<key>/                 a small Debian (debootstrap)
-                             full-<key>/                 + the packages of every role, services off
+                             full-<key>/                 + the packages of every role, services off, and
+                                                           what their first start would only prepare
                              roost-<key>/                + Roost's own package
     <cache>/archive/<release>/                           the packages of "full", with an index, for bare machines
     <cache>/own/<release>/<key>/                         Roost's own package, with an index
@@ -152,6 +153,8 @@ class Images:
         policy.unlink()
         if switched_on := sorted(_enabled(shop) - before):
             shop.run(["systemctl", "disable", *switched_on])
+        self._progress(f"{self.release}: translating the filter's patterns", 0.9)
+        _translate_patterns(shop, upper, self.release)
         shutil.rmtree(upper / "var/lib/apt/lists", ignore_errors=True)
         self._progress(f"{self.release}: index of packages", 0.93)
         write_index(self.archive)
@@ -206,6 +209,21 @@ class _sources:  # noqa: N801 - read as a statement: with _sources(...)
         sources, settings = self._texts
         sources.write_text("")
         settings.unlink()
+
+
+_START_AND_STOP = (
+    'set -e; rspamd -f -u _rspamd -g _rspamd -c "$1" & daemon=$!; '
+    'curl -sS -o /dev/null --retry 120 --retry-delay 1 --retry-all-errors --unix-socket "$2" http://localhost/ping; '
+    "kill $daemon; wait $daemon"
+)
+
+
+def _translate_patterns(shop: Workshop, upper: Path, release: Release) -> None:
+    """Start rspamd until it answers; see :data:`roost.lab.recipe.FILTER_CONF`."""
+    conf = upper / "etc/roost-lab-rspamd.conf"
+    conf.write_text(recipe.filter_conf(release))
+    shop.run(["sh", "-c", _START_AND_STOP, "sh", "/etc/roost-lab-rspamd.conf", recipe.FILTER_SOCKET])
+    conf.unlink()
 
 
 def _enabled(shop: Workshop) -> set[str]:

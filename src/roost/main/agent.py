@@ -52,6 +52,8 @@ def run(*, settings: Path = AGENT_FILE) -> None:
     settings:
         The settings file.
     """
+    from roost.main import log_lines
     from roost.main.minding import mind
 
+    log_lines.configure()
     mind(read(settings, AgentSettings))

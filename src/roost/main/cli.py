@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import structlog
 from cyclopts import App
 
 from roost.cli.app import build, run
@@ -13,14 +12,6 @@ from roost.main import agent, controller
 
 def main() -> None:
     """Run the command line and end with its status."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["level", "event"], bool_as_flag=False),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
     sys.exit(run(command_line(), sys.argv[1:]))
 
 

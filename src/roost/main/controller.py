@@ -66,6 +66,8 @@ def run(*, settings: Path = CONTROLLER_FILE, state: Path = CONTROLLER_STATE) -> 
     state:
         The folder with the CA.
     """
+    from roost.main import log_lines
     from roost.main.serving import serve
 
+    log_lines.configure()
     serve(read(settings, ControllerSettings), state)

@@ -247,6 +247,26 @@ def test_status_shows_figures_where_nodes_tell_them(roost: Roost, api: FakeApi) 
     assert (found["warnings"][0]["name"], found["moves"]) == ("mail-waits", {"copying": 2})
 
 
+def test_status_waits_until_every_node_is_well(roost: Roost, api: FakeApi) -> None:
+    def status(*nodes: r.NodeView) -> r.Status:
+        return r.Status(
+            cluster="c.test", version="0.1.0", revision=7, domains=1, mailboxes=3, nodes=nodes, warnings=[]
+        )
+
+    away, late = node("mx1.test", connected=False), node("mx1.test", late=2)
+    ill, well = node("mx1.test", health={"postfix": "is not running"}), node("mx1.test")
+    answers = iter([status(well, away), status(well, late), status(well, ill), status(well, well)])
+    api.on("GET", "/v1/status", lambda _: next(answers))
+    assert roost("status", "--wait", "60").status == 0
+    assert next(answers, None) is None
+    for unready in (away, late, ill):
+        api.on("GET", "/v1/status", status(well, unready))
+        assert roost("status", "--wait", "0.01", "--output", "json").status == 3
+        assert roost("status").status == 0
+    refused = roost("status", "--wait", "60", "--watch")
+    assert (refused.status, "--wait" in refused.err) == (2, True)
+
+
 def test_status_is_drawn_in_colour_on_a_terminal_and_never_commands_it(capsys: pytest.CaptureFixture[str]) -> None:
     """What a node says may hold anything."""
     from rich.console import Console
