@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 
-from roost.control import keys
+from roost.control import keys, passwords
 from roost.control.authority import Authority
 from roost.domain.cluster import Node, Policy
 from roost.domain.errors import AlreadyExists, BadSetting
@@ -52,6 +52,8 @@ def found(domain: str, *, name: str, addresses: list[str], listen: str, store: s
         with opened.write("founder") as tx:
             tx.set_cluster(domain, Policy())
             tx.put_node(node, "node added")
+            # From the start, or every node would be changed once more when the first prober asks.
+            tx.set_probe(passwords.new_secret())
         made = keys.make(opened, "founder", "root on the controller", clock.now(), None)
     finally:
         opened.close()
