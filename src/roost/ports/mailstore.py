@@ -91,8 +91,11 @@ class Mailstore(Protocol):
 
     # The source
 
-    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
+    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> str:
         """Close the mailbox for everybody but ``server_argv``: logins and deliveries go to the ports on 127.0.0.1.
+
+        Returns the ticket: what those who log in meanwhile, with the right password, show instead of it where they
+        are led on to. It is good for this mailbox, here and where it is given to ``admit``, for a minute.
 
         When it returns, every session of this user has ended and nothing has his mail open any more. From the first
         step on, a deadline of so many seconds runs, after which the mailbox opens by itself, also if the agent is
@@ -152,14 +155,14 @@ class Mailstore(Protocol):
     def state(self, move: int) -> str:
         """Return what ``keep_state`` was given last, '' for nothing."""
 
-    def admit(self, move: int, *, everyone: bool = False) -> None:
-        """Let the source's own connections in: whoever it passes on comes after it gave the mailbox away.
+    def admit(self, order: Order, ticket: str) -> None:
+        """Let the source's own connections in, with ``hold``'s ticket: they come after it gave the mailbox away."""
 
-        ``everyone``: the source has said that it did, so there is nobody to wait for.
-        """
+    def open(self, move: int) -> None:
+        """Let everyone in: the source has said that it gave the mailbox away."""
 
     def close(self, move: int) -> None:
-        """Take ``admit`` back: this attempt has failed."""
+        """Let nobody in: this attempt has failed."""
 
     def discard(self, order: Order) -> None:
         """Remove a copy that this move has made; one that was there before stays as it is."""

@@ -59,6 +59,9 @@ class PeerReply(Message):
     memory: str = ""
     """What the mailbox's rules remember, in base64: with the answer to ``hold``."""
 
+    ticket: str = Field(default="", repr=False)
+    """With the answer to ``hold``: what those who wait will show instead of their password."""
+
     messages: int = 0
     octets: int = 0
 

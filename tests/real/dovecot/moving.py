@@ -99,6 +99,7 @@ class Pair:
         self.source, self.target, self.move = source, target, move
         self.room = WaitingRoom(source.address)
         self.formats = ("mdbox", "mdbox")
+        self.ticket = ""
 
     def order(self, part: str, **changes: object) -> Order:
         """Return the order of one side."""
@@ -225,14 +226,14 @@ class Pair:
         return here
 
     def hold(self, seconds: float = 10.0) -> None:
-        self.stores[0].hold(self.order("source"), seconds, self.room.ports)
+        self.ticket = self.stores[0].hold(self.order("source"), seconds, self.room.ports)
 
     def hand_over(self) -> None:
         """Do what is between the beginning of a hold and its end."""
         source, target = self.stores
         self.copy()
         evidence = self.assert_alike()
-        target.admit(self.move)
+        target.admit(self.order("target"), self.ticket)
         assert source.give_away(self.move, proof(evidence))
         self.room.lead(self.target)
 

@@ -233,7 +233,7 @@ def test_nobody_comes_to_a_copy_before_he_is_let_in(both: Pair) -> None:
     assert Login(both.source).result() == [b"before"]
     assert both.target.refused(JOHN)
     assert both.target.deliver(TARGET)[0] == 451
-    both.stores[1].admit(MOVE, everyone=True)
+    both.stores[1].open(MOVE)
     assert Login(both.target).result() == [b"before"]
 
 

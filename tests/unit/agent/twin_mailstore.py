@@ -63,11 +63,12 @@ class TwinMailstore:
     def version(self) -> str:
         return "Twin 1.0"
 
-    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
+    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> str:
         self.hold_ports = dict(ports)
         self.until[order.move] = time.monotonic() + seconds
         self.standing[order.move] = Standing(order.move, order.address, order.number, order.peer, Stand.HELD, 0, "")
         time.sleep(self.hold_seconds)
+        return f"ticket {order.move}"
 
     def lift(self, move: int) -> None:
         if move in self.standing and self.standing[move].stand is Stand.HELD:
@@ -118,8 +119,11 @@ class TwinMailstore:
     def state(self, move: int) -> str:
         return self.states.get(move, "")
 
-    def admit(self, move: int, *, everyone: bool = False) -> None:
-        self.admitted[move] = "everyone" if everyone else "source"
+    def admit(self, order: Order, ticket: str) -> None:
+        self.admitted[order.move] = f"source with {ticket}"
+
+    def open(self, move: int) -> None:
+        self.admitted[move] = "everyone"
 
     def close(self, move: int) -> None:
         self.admitted.pop(move, None)

@@ -178,13 +178,14 @@ class Source:
             timer.start()
             step(order.move, "hold", attempt=order.attempt)
             try:
-                self.store.hold(order, order.hold, ports)
+                ticket = self.store.hold(order, order.hold, ports)
             except RoostError:
                 self._lift(order.move)
                 raise
             hold.evidence = self._pool.submit(self.store.evidence, order, deep=request.deep)
             step(order.move, "held", ms=_since(hold.began))
-            return PeerReply(ok=True, memory=base64.b64encode(self.store.memory(order)).decode("ascii"))
+            memory = base64.b64encode(self.store.memory(order)).decode("ascii")
+            return PeerReply(ok=True, memory=memory, ticket=ticket)
 
     def _evidence(self, request: PeerRequest, order: Order) -> Evidence:
         hold = self._holds.get(order.move)

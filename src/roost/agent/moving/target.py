@@ -247,13 +247,14 @@ class Worker:
 
     def _attempt(self, order: Order, line: Line) -> None:
         """One hand-over: raises ``RoostError`` where it does not come to that, and then the hold is to be lifted."""
-        began = 0.0
+        began, ticket = 0.0, ""
 
         def hold() -> None:
-            nonlocal began
+            nonlocal began, ticket
             began = time.monotonic()
             asked = PeerRequest(do="hold", move=order.move, attempt=order.attempt, deep=order.deep)
             held = _yes(line.ask(asked, order.hold + 1.0))
+            ticket = held.ticket
             self.store.remember(order, base64.b64decode(held.memory))
 
         mine, found = Evidence({}), ["Nothing has been compared."]
@@ -279,7 +280,7 @@ class Worker:
         if found:
             raise DaemonFailed(" ".join(found[:5]))
         step(order.move, "compare", ms=round((time.monotonic() - began) * 1000))
-        self.store.admit(order.move)
+        self.store.admit(order, ticket)
         step(order.move, "admit")
         self._asked = True
         asked = PeerRequest(
@@ -300,7 +301,7 @@ class Worker:
 
     def _take(self, order: Order) -> None:
         """The mailbox is this node's."""
-        self.store.admit(order.move, everyone=True)
+        self.store.open(order.move)
         step(order.move, "opened")
 
     def _find_out(self, order: Order) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import sqlite3
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
 from roost.domain.move import Order
-from roost.drivers.dovecot import fence
+from roost.drivers.dovecot import fence, tickets
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.layout import Layout
 from roost.ports.host import File, Host
@@ -131,7 +132,8 @@ class Notes:
 
     def keep_state(self, move: int, state: str) -> None:
         """Keep dsync's state."""
-        self._note(move, "state", state, durable=False)
+        with self._database.write(durable=False) as connection:
+            _note(connection, move, "state", state)
 
     def state(self, move: int) -> str:
         """Return what was kept."""
@@ -139,22 +141,29 @@ class Notes:
             found = connection.execute("SELECT state FROM incoming WHERE move = ?", (move,)).fetchone()
         return str(found[0]) if found else ""
 
-    def admit(self, move: int, who: Admitted) -> None:
-        """Note who is let in. On the disk when it returns: the source gives away after it."""
-        self._note(move, "admitted", int(who), durable=True)
+    def let_in(self, move: int, who: Admitted) -> None:
+        """Note who is let in; on the disk when it returns."""
+        with self._database.write() as connection:
+            _note(connection, move, "admitted", int(who))
+
+    def admit(self, order: Order, ticket: str) -> None:
+        """Note that the source is, and its word. On the disk when it returns: the source gives away after it."""
+        with self._database.write() as connection:
+            _note(connection, order.move, "admitted", int(Admitted.SOURCE))
+            tickets.issue(connection, order, ticket)
 
     def forget(self, move: int) -> None:
         """Forget both."""
         with self._database.write() as connection:
             connection.execute("DELETE FROM incoming WHERE move = ?", (move,))
 
-    def _note(self, move: int, column: str, value: str | int, *, durable: bool) -> None:
-        with self._database.write(durable=durable) as connection:
-            connection.execute(
-                f"INSERT INTO incoming (move, {column}) VALUES (?, ?)"  # noqa: S608 - two names of columns
-                f" ON CONFLICT (move) DO UPDATE SET {column} = excluded.{column}",
-                (move, value),
-            )
+
+def _note(connection: sqlite3.Connection, move: int, column: str, value: str | int) -> None:
+    connection.execute(
+        f"INSERT INTO incoming (move, {column}) VALUES (?, ?)"  # noqa: S608 - two names of columns
+        f" ON CONFLICT (move) DO UPDATE SET {column} = excluded.{column}",
+        (move, value),
+    )
 
 
 def mark_of(home: Path) -> Mark | None:

@@ -34,7 +34,7 @@ from roost.domain.errors import DaemonFailed
 from roost.drivers.dovecot.layout import Layout
 from roost.ports.host import File, Host
 
-VERSION = 3
+VERSION = 4
 
 _DAMAGE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 _BUSY_SECONDS = 30.0

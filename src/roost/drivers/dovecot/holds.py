@@ -17,6 +17,8 @@ what is left                            what it means until then
 
 from __future__ import annotations
 
+import re
+import secrets
 import threading
 import time
 from collections import defaultdict
@@ -25,25 +27,27 @@ from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
 from roost.domain.move import Order
-from roost.drivers.dovecot import copying, fence
+from roost.drivers.dovecot import copying, fence, tickets
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.occupants import empty, end_sessions
 from roost.ports.host import Host
 from roost.ports.mailstore import Stand, Standing
 
-_BEGINNERS = 0.05
-"""Seconds from the answer of the passdb to a session of the user's own process, on a machine that is busy."""
+_BEGINNERS = 0.02
+"""Seconds from the answer of the passdb to a session of the user's own process, while no other wants a processor."""
+
+_WAITED_FOR_MAX, _WAITED_FOR_UNKNOWN = 0.9, 0.6
 
 _LONGER = 30.0
 """By so many seconds a deadline is put off while a step is made that it must not cut in two."""
 
 _HOLD = """
-INSERT INTO standing (move, number, address, home, peer, stand, until, imap, pop3, lmtp, sieve)
+INSERT INTO standing (move, number, address, home, peer, stand, until, imap, pop3, lmtp, sieve, ticket)
 VALUES (:move, :number, :address, :home, :peer, 'held',
-    (SELECT now FROM clock) + :seconds, :imap, :pop3, :lmtp, :sieve)
+    (SELECT now FROM clock) + :seconds, :imap, :pop3, :lmtp, :sieve, :ticket)
 ON CONFLICT (move) DO UPDATE SET until = excluded.until, imap = excluded.imap, pop3 = excluded.pop3,
-    lmtp = excluded.lmtp, sieve = excluded.sieve
+    lmtp = excluded.lmtp, sieve = excluded.sieve, ticket = excluded.ticket
 """
 # A deadline that is nearer than a twentieth of a second counts as over.
 _PUT_OFF = """
@@ -65,9 +69,9 @@ class Holds:
         self._host = host
         self._busy: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
-    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
+    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> str:
         """Close a mailbox and end whoever is in it; see ``roost.ports.mailstore``."""
-        home = fence.home_of(order)
+        home, ticket = fence.home_of(order), secrets.token_urlsafe(24)
         values = {
             "move": order.move,
             "number": order.number,
@@ -75,6 +79,7 @@ class Holds:
             "home": home,
             "peer": order.peer,
             "seconds": seconds,
+            "ticket": ticket,
             **ports,
         }
         with self._busy[order.move]:
@@ -83,9 +88,10 @@ class Holds:
             begin = time.monotonic()
             with self._database.write() as connection:
                 connection.execute(_HOLD, values)
+                tickets.issue(connection, order, ticket, seconds)
             try:
                 # Who was let in a moment ago is not refused: he becomes a session, and is then ended like others.
-                time.sleep(_BEGINNERS)
+                time.sleep(_BEGINNERS / (1 - min(self._waited_for(), _WAITED_FOR_MAX)))
                 end_sessions(self._layout, Path(self._layout.mail) / home)
                 apart = fence.close(self._layout, home)
                 self._set_fenced(order.move, fenced=True)
@@ -94,6 +100,7 @@ class Holds:
             except DaemonFailed:
                 self._lift(order.move)
                 raise
+            return ticket
 
     def lift(self, move: int) -> None:
         """Open a mailbox that is held."""
@@ -173,6 +180,12 @@ class Holds:
         copying.unmark(fence.open_again(self._layout, home))
         with self._database.write(durable=False) as connection:
             connection.execute("DELETE FROM standing WHERE move = ?", (move,))
+
+    def _waited_for(self) -> float:
+        """Return the share of the last ten seconds in which somebody waited for a processor (Linux's psi.rst)."""
+        file = self._host.read("/proc/pressure/cpu")
+        found = re.match(r"some avg10=([\d.]+)", file.content) if file else None
+        return float(found[1]) / 100 if found else _WAITED_FOR_UNKNOWN
 
     def _stand(self, move: int) -> Stand | None:
         with self._database.read() as connection:

@@ -73,9 +73,9 @@ class DovecotMailstore:
             self._version = f"Dovecot {self._host.run(['dovecot', '--version']).out.split()[0]}"
         return self._version
 
-    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> None:
+    def hold(self, order: Order, seconds: float, ports: Mapping[str, int]) -> str:
         """Close a mailbox."""
-        self._holds.hold(order, seconds, ports)
+        return self._holds.hold(order, seconds, ports)
 
     def lift(self, move: int) -> None:
         """Open it again."""
@@ -151,13 +151,17 @@ class DovecotMailstore:
         """Return it."""
         return self._notes.state(move)
 
-    def admit(self, move: int, *, everyone: bool = False) -> None:
-        """Let the source's connections in, or everyone."""
-        self._notes.admit(move, Admitted.EVERYONE if everyone else Admitted.SOURCE)
+    def admit(self, order: Order, ticket: str) -> None:
+        """Let the source's connections in."""
+        self._notes.admit(order, ticket)
+
+    def open(self, move: int) -> None:
+        """Let everyone in."""
+        self._notes.let_in(move, Admitted.EVERYONE)
 
     def close(self, move: int) -> None:
         """Let nobody in."""
-        self._notes.admit(move, Admitted.NOBODY)
+        self._notes.let_in(move, Admitted.NOBODY)
 
     def discard(self, order: Order) -> None:
         """Remove this move's copy."""

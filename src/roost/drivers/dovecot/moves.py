@@ -39,7 +39,7 @@ class Moves:
         self._database.prepare()
         try:
             with self._database.read() as connection:
-                connection.execute("SELECT 1 FROM orders, standing, incoming, peer WHERE 0").fetchone()
+                connection.execute("SELECT 1 FROM orders, standing, incoming, ticket, peer WHERE 0").fetchone()
                 found = connection.execute("SELECT revision FROM position WHERE of = 'moves'").fetchone()
         except DaemonFailed as error:
             if is_damage(error.__cause__):

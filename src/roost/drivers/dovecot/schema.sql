@@ -78,6 +78,8 @@ CREATE TABLE standing (
     pop3     INTEGER NOT NULL,
     lmtp     INTEGER NOT NULL,
     sieve    INTEGER NOT NULL,
+    -- the word that who waits is led on with
+    ticket   TEXT    NOT NULL DEFAULT '',
     evidence TEXT    NOT NULL DEFAULT ''
 );
 
@@ -89,16 +91,25 @@ CREATE TABLE incoming (
     state    TEXT    NOT NULL DEFAULT ''
 );
 
+-- What is taken for a minute instead of a mailbox's password, from the node where somebody was asked for that while the
+-- mailbox was held: the SHA-256 of a word, in hexadecimal digits. Both nodes of the move have it.
+CREATE TABLE ticket (
+    number INTEGER PRIMARY KEY,
+    hash   TEXT    NOT NULL,
+    until  REAL    NOT NULL
+);
+
 -- Seconds of Unix time, in milliseconds, which is what julianday() gives.
 CREATE VIEW clock AS SELECT (julianday('now') - 2440587.5) * 86400.0 AS now;
 
 -- What Dovecot asks: one row for each login name. ``stand`` says what becomes of him who comes by it:
 --   home      he is served here
---   held      he is led to the waiting room, while the deadline is not over
+--   held      he is led to the waiting room when his password was right, while the deadline is not over
 --   moved     he is led to the mailbox's home
 --   incoming  a copy is being made: only the mailbox's home may come, once it is let in, until it has given it away
 --   between   mail and fence change places, or the agent was killed while they did: nobody
--- ``led`` is 'y' where he is led elsewhere; ``mail`` is where the mail is now.
+-- ``led`` is 'y' where he is led elsewhere, during a hold with ``pass``; ``mail`` is where the mail is now; ``ticket`` is
+-- the hash of what is taken here in place of the password, '' of nothing.
 CREATE VIEW door AS
 SELECT *, CASE WHEN stand IN ('held', 'moved') THEN 'y' END AS led FROM (
 SELECT login.name, login.rank, account.address, account.hostname, account.password, account.quota, account.login,
@@ -115,6 +126,8 @@ SELECT login.name, login.rank, account.address, account.hostname, account.passwo
         WHEN standing.fenced = 1 THEN 'home'
         ELSE 'between'
     END AS stand,
+    coalesce((SELECT hash FROM ticket WHERE ticket.number = account.number AND ticket.until > (SELECT now FROM clock)), '')
+        AS ticket, standing.ticket AS pass,
     standing.imap, standing.pop3, standing.lmtp, standing.sieve,
     (SELECT address FROM peer WHERE peer.name = coalesce(standing.peer, account.peer) AND peer.rank = 0) AS peer_address,
     CASE WHEN account.place = 'incoming' AND EXISTS (

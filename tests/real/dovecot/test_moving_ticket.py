@@ -1,0 +1,116 @@
+"""Who waits during a hold is asked for his password by the source, and shows the target a ticket instead of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from ..common.authority import TestCa
+from ..common.machines import ROOTS, name_of
+from ..common.waiting import wait_until
+from .instance import Instance, account
+from .moving import JOAN, JOHN, MOVE, Pair, pair
+from .sieve import Sieve
+from .test_moving_hold import Login, write
+
+WAYS = [(source, target) for source in ROOTS for target in ROOTS]
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: f"{name_of(way[0])}-{name_of(way[1])}")
+def both(request: pytest.FixtureRequest, ca: TestCa) -> Iterator[Pair]:
+    """A move that has copied; the target has another password, so nobody gets in there by that of the source."""
+    with pair(*request.param, ca) as made:
+        made.begin()
+        made.target.put(
+            account(JOHN, password="another", place="incoming", peer=made.source.node),
+            account(JOAN, 2, password="another"),
+        )
+        write(made.source, "before")
+        made.copy()
+        yield made
+
+
+def expire(instance: Instance) -> None:
+    """Let a minute go by for the tickets."""
+    with contextlib.closing(sqlite3.connect(instance.layout.database)) as connection, connection:
+        assert connection.execute("UPDATE ticket SET until = until - 70").rowcount == 1
+
+
+def test_who_waits_is_asked_once(both: Pair) -> None:
+    both.hold()
+    waiting = Login(both.source)
+    wait_until(lambda: both.room.came == ["imap"], "the login waits")
+    both.hand_over()
+    assert waiting.result() == [b"before"]
+    # Who comes after the hold is asked by the target.
+    assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN)
+    assert both.ticket
+    assert both.ticket not in both.source.log() + both.target.log()
+
+
+def test_pop3_and_sieve_wait_with_tickets_too(both: Pair) -> None:
+    both.hold()
+    both.room.lead(both.target)
+    source, target = both.stores
+    target.admit(both.order("target"), both.ticket)
+    assert source.give_away(MOVE, "{}")
+    # A lookup that was made during the hold comes only now: held is what the database says, not what is so.
+    with contextlib.closing(sqlite3.connect(both.source.layout.database)) as connection, connection:
+        connection.execute("UPDATE standing SET stand = 'held', until = until + 60")
+    pop = both.source.pop3()
+    pop.user(JOHN)
+    pop.pass_("secret")
+    assert pop.stat()[0] == 1
+    pop.quit()
+    with Sieve(both.source) as sieve:
+        sieve.put("mine", "keep;")
+    assert both.room.came == ["pop3", "sieve"]
+
+
+def test_a_wrong_password_does_not_come_to_wait(both: Pair) -> None:
+    both.hold()
+    assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN, "wrong")
+    assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN, "")
+    assert both.room.came == []
+
+
+def test_a_ticket_is_for_one_mailbox_and_for_a_minute(both: Pair) -> None:
+    both.hold()
+    both.hand_over()
+    both.stores[1].open(MOVE)
+    assert "AUTHENTICATIONFAILED" in both.target.refused(JOHN, "secret")
+    for _ in range(2):
+        both.target.login(JOHN, both.ticket).logout()
+    both.target.login(JOHN, "another").logout()
+    assert "AUTHENTICATIONFAILED" in both.target.refused(JOAN, both.ticket)
+    expire(both.target)
+    assert "AUTHENTICATIONFAILED" in both.target.refused(JOHN, both.ticket)
+    both.target.login(JOHN, "another").logout()
+    assert "AUTHENTICATIONFAILED" in both.target.refused(JOHN, both.ticket)
+
+
+def test_after_a_lift_the_source_takes_its_own_ticket(both: Pair) -> None:
+    both.hold()
+    waiting = Login(both.source)
+    wait_until(lambda: both.room.came == ["imap"], "the login waits")
+    both.stores[0].lift(MOVE)
+    # Since then he has got another password; he was asked for the old one before.
+    both.source.put(account(JOHN, password="new"))
+    both.room.lead(both.source)
+    assert waiting.result() == [b"before"]
+    both.source.login(JOHN, "new").logout()
+    expire(both.source)
+    assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN, both.ticket)
+    assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN)
+
+
+def test_a_hold_has_a_ticket_of_its_own(both: Pair) -> None:
+    both.hold()
+    first = both.ticket
+    both.stores[0].lift(MOVE)
+    both.hold()
+    assert both.ticket != first
+    assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN, first)
