@@ -214,10 +214,12 @@ def test_pop3_and_sieve_are_led_on_too(both: Pair) -> None:
     assert (path_of(both.target) / "sieve/mine.sieve").exists()
 
 
-def test_a_wrong_password_is_refused_by_the_target(both: Pair) -> None:
+def test_a_wrong_password_is_refused_on_both_sides(both: Pair) -> None:
     both.copy()
     both.hold()
     both.hand_over()
+    assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN, "wrong")
+    both.settle()
     assert "AUTHENTICATIONFAILED" in both.source.refused(JOHN, "wrong")
 
 

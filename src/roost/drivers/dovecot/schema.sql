@@ -108,10 +108,12 @@ CREATE VIEW clock AS SELECT (julianday('now') - 2440587.5) * 86400.0 AS now;
 --   moved     he is led to the mailbox's home
 --   incoming  a copy is being made: only the mailbox's home may come, once it is let in, until it has given it away
 --   between   mail and fence change places, or the agent was killed while they did: nobody
--- ``led`` is 'y' where he is led elsewhere, during a hold with ``pass``; ``mail`` is where the mail is now; ``ticket`` is
--- the hash of what is taken here in place of the password, '' of nothing.
+-- ``led`` is 'y' where he is led elsewhere: if there is a ``pass``, he is asked for his password here and led on with that;
+-- ``mail`` is where the mail is now; ``ticket`` is the hash of what is taken here in place of the password, '' of nothing.
 CREATE VIEW door AS
-SELECT *, CASE WHEN stand IN ('held', 'moved') THEN 'y' END AS led FROM (
+SELECT *, CASE WHEN stand IN ('held', 'moved') THEN 'y' END AS led,
+    CASE WHEN stand IN ('held', 'moved') AND ticket <> '' THEN word END AS pass
+FROM (
 SELECT login.name, login.rank, account.address, account.hostname, account.password, account.quota, account.login,
     account.deliver, account.format, account.home,
     account.home || CASE WHEN standing.fenced = 1 AND account.place <> 'incoming' THEN '.moving' ELSE '' END AS mail,
@@ -127,7 +129,7 @@ SELECT login.name, login.rank, account.address, account.hostname, account.passwo
         ELSE 'between'
     END AS stand,
     coalesce((SELECT hash FROM ticket WHERE ticket.number = account.number AND ticket.until > (SELECT now FROM clock)), '')
-        AS ticket, standing.ticket AS pass,
+        AS ticket, CASE account.place WHEN 'home' THEN standing.ticket END AS word,
     standing.imap, standing.pop3, standing.lmtp, standing.sieve,
     (SELECT address FROM peer WHERE peer.name = coalesce(standing.peer, account.peer) AND peer.rank = 0) AS peer_address,
     CASE WHEN account.place = 'incoming' AND EXISTS (
