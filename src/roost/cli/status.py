@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -59,10 +60,8 @@ def status(*, watch: bool = False, wait: float = 0.0, options: Common = COMMON, 
             field="watch",
             remedy="Leave --watch or --output json away.",
         )
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         (_draw if out.terminal else _print)(out, client.status)
-    except KeyboardInterrupt:
-        pass
     return 0
 
 

@@ -91,7 +91,7 @@ class Holds:
                 tickets.issue(connection, order, ticket, seconds)
             try:
                 # Who was let in a moment ago is not refused: he becomes a session, and is then ended like others.
-                time.sleep(_BEGINNERS / (1 - min(self._waited_for(), _WAITED_FOR_MAX)))
+                time.sleep(min(_BEGINNERS / (1 - min(self._waited_for(), _WAITED_FOR_MAX)), seconds / 10))
                 end_sessions(self._layout, Path(self._layout.mail) / home)
                 apart = fence.close(self._layout, home)
                 self._set_fenced(order.move, fenced=True)

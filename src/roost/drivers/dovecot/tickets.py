@@ -1,9 +1,10 @@
 """Tickets: how somebody who waited during a hold gets on without being asked for his password a second time.
 
-The source's Dovecot asks him while he waits, mostly from its cache; to compute the hash anew on the target would be half
-of the pause (Argon2id: 20 to 40 ms of a processor for each program that waits, or comes by an old answer of DNS). So it
-hands on a word that the agent has made for this hold, in the place of the password. Both nodes take it for this one mailbox, for a minute: the source, too,
-since a hold may be lifted. The query compares, not the Lua script: what that says is cached, for longer than a minute.
+The source's Dovecot asks him while he waits, mostly from its cache; to compute the hash anew on the target would be
+half of the pause (Argon2id: 20 to 40 ms of a processor for each program that waits, or comes by an old answer of
+DNS). So it hands on a word that the agent has made for this hold, in the place of the password. Both nodes take it
+for this one mailbox, for a minute: the source, too, since a hold may be lifted. The query compares, not the Lua
+script: what that says is cached, for longer than a minute.
 """
 
 from __future__ import annotations
