@@ -73,7 +73,9 @@ class Images:
             if "plain" in flavours:
                 layers["plain"] = [self.full, self.base]
             if "roost" in flavours:
-                layers["roost"] = [self._ensure_roost(set(in_use)), self.full, self.base]
+                layers["roost"] = [self._ensure_roost(), self.full, self.base]
+            for stem in ("base", "full", "roost"):
+                self._forget_old(stem, set(in_use))
             return layers
 
     def own(self) -> Path:
@@ -164,7 +166,13 @@ class Images:
         upper.rename(self.full)
         shutil.rmtree(building)
 
-    def _ensure_roost(self, in_use: set[str]) -> Path:
+    def _forget_old(self, stem: str, in_use: set[str]) -> None:
+        """Remove the layers of a kind but the last two that were used: two checkouts may take turns."""
+        for outdated in sorted(self._images.glob(f"{stem}-*"), key=lambda path: path.stat().st_mtime)[:-2]:
+            if str(outdated) not in in_use:
+                shutil.rmtree(outdated)
+
+    def _ensure_roost(self) -> Path:
         package = self._own_package()
         # Installing depends on the layers below as well: they are part of the name.
         layer = self._images / f"roost-{_key(package.digest + self.full.name)}"
@@ -180,11 +188,8 @@ class Images:
             _finish(shop)
             (building / "upper").rename(layer)
             shutil.rmtree(building)
-        os.utime(layer)
-        old = sorted(self._images.glob("roost-*"), key=lambda path: path.stat().st_mtime)[:-2]
-        for outdated in old:
-            if str(outdated) not in in_use:
-                shutil.rmtree(outdated)
+        for used in (layer, self.full, self.base):
+            os.utime(used)
         return layer
 
 

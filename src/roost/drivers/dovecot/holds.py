@@ -17,7 +17,6 @@ what is left                            what it means until then
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 import time
@@ -27,17 +26,12 @@ from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
 from roost.domain.move import Order
-from roost.drivers.dovecot import copying, fence, tickets
+from roost.drivers.dovecot import beginners, copying, fence, tickets
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.occupants import empty, end_sessions
 from roost.ports.host import Host
 from roost.ports.mailstore import Stand, Standing
-
-_BEGINNERS = 0.02
-"""Seconds from the answer of the passdb to a session of the user's own process, while no other wants a processor."""
-
-_WAITED_FOR_MAX, _WAITED_FOR_UNKNOWN = 0.9, 0.6
 
 _LONGER = 30.0
 """By so many seconds a deadline is put off while a step is made that it must not cut in two."""
@@ -91,7 +85,7 @@ class Holds:
                 tickets.issue(connection, order, ticket, seconds)
             try:
                 # Who was let in a moment ago is not refused: he becomes a session, and is then ended like others.
-                time.sleep(min(_BEGINNERS / (1 - min(self._waited_for(), _WAITED_FOR_MAX)), seconds / 10))
+                time.sleep(min(beginners.seconds(self._host), seconds / 10))
                 end_sessions(self._layout, Path(self._layout.mail) / home)
                 apart = fence.close(self._layout, home)
                 self._set_fenced(order.move, fenced=True)
@@ -180,12 +174,6 @@ class Holds:
         copying.unmark(fence.open_again(self._layout, home))
         with self._database.write(durable=False) as connection:
             connection.execute("DELETE FROM standing WHERE move = ?", (move,))
-
-    def _waited_for(self) -> float:
-        """Return the share of the last ten seconds in which somebody waited for a processor (Linux's psi.rst)."""
-        file = self._host.read("/proc/pressure/cpu")
-        found = re.match(r"some avg10=([\d.]+)", file.content) if file else None
-        return float(found[1]) / 100 if found else _WAITED_FOR_UNKNOWN
 
     def _stand(self, move: int) -> Stand | None:
         with self._database.read() as connection:
