@@ -7,8 +7,7 @@ A lab of its own: a controller, an MX, a DNS server, two storage nodes (Debian 1
 *Pause*: mailboxes of so many messages of 1 kB move back and forth; several take turns, so that each move is over
 before its mailbox moves again. From outside a new login begins every 20 ms, on a connection of its own, while fewer
 than three wait, as many as a person's programs; it finds the home by DNS, and counts as served when STATUS has been
-answered. The new home has not seen the password yet: it computes its hash (Argon2id, some 0.1 s of a processor) for
-each that comes. The pause of a move is the longest of these logins from its asking until a second after its settling;
+answered. The pause of a move is the longest of these logins from its asking until a second after its settling;
 one that was refused or cut off is counted to the next that was served; what a login takes without a move is printed
 beside it.
 

@@ -8,8 +8,8 @@ from xdist.scheduler import LoadScopeScheduling
 _LAB = ("cluster", "lab", "bench")
 """Folders whose tests need the lab; its machines are as many as this machine can bear."""
 
-_SHARED = ("real/rspamd", "real/debian_package", "contract/store")
-"""Folders whose tests share what takes long to make."""
+_SHARED = ("real/rspamd", "real/rsyslog", "real/debian_package", "contract/store")
+"""Folders whose tests share what takes long to make, or addresses."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
