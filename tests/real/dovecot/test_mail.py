@@ -6,6 +6,7 @@ import poplib
 import re
 import smtplib
 import ssl
+from contextlib import ExitStack
 
 import pytest
 
@@ -189,3 +190,15 @@ def test_reload_shows_a_new_certificate_and_ends_nobody(dovecot: Instance) -> No
     wait_until(renewed, "the new certificate is shown")
     assert client.noop()[0] == "OK"
     client.logout()
+
+
+def test_many_deliveries_at_once_to_one_mailbox(dovecot: Instance) -> None:
+    """As when a home was away and comes back: several MX hosts bring what has waited."""
+    dovecot.put(account("john@example.test"))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(dovecot.lmtp()) for _ in range(15)]
+        for client in clients:
+            assert client.mail("a@outside.test")[0] == 250
+            assert client.rcpt(TARGET)[0] == 250
+        for client in clients:
+            assert client.data(b"Subject: x\r\n\r\nx\r\n")[0] == 250
