@@ -1,10 +1,10 @@
 """Mail that was put off while its mailbox moved: it is tried again as soon as the new home is known here.
 
-A delivery that was under way as a move closed the mailbox is answered 4xx and would wait for its next turn, a minute
-or two. So when the next hop of a hostname changes, the queue is searched for what waits for that hostname
-(``postqueue -j``) and that alone is tried at once (``postqueue -i``, postqueue(1)). It is looked for a while longer: a
-message may be put off a moment after the change, and for the address that it resolved last the queue manager remembers
-the old answer for up to 30 seconds, which matters where the old home is not there to pass it on.
+A delivery that was under way as a move closed the mailbox is answered 4xx and would wait for its next turn, a
+minute or two. So when the next hop of a hostname changes, the queue is searched for what waits for that hostname
+(``postqueue -j``) and that alone is tried at once (``postqueue -i``, postqueue(1)). It is looked for a while
+longer: a message may be put off a moment after the change, and for the address that it resolved last the queue
+manager remembers the old answer for up to 30 seconds, which matters where the old home is not there to pass it on.
 """
 
 from __future__ import annotations
