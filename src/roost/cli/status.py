@@ -71,13 +71,20 @@ def unready(found: Status) -> list[str]:
 
 
 def _wait(out: Output, client: AdminClient, seconds: float) -> Status:
-    """Return the status when no node is unready any more, or the last one."""
+    """Return the status when no node is unready any more, or the last one; a controller that starts is waited for."""
     end = time.monotonic() + seconds
     with out.progress("Waiting for nodes") as bar:
-        while unready(found := client.status()) and time.monotonic() < end:
-            bar.set(len(found.nodes) - len(unready(found)), len(found.nodes))
+        while True:
+            try:
+                found = client.status()
+            except Unavailable:
+                if time.monotonic() > end:
+                    raise
+            else:
+                if not unready(found) or time.monotonic() > end:
+                    return found
+                bar.set(len(found.nodes) - len(unready(found)), len(found.nodes))
             time.sleep(_POLL_SECONDS)
-    return found
 
 
 def _draw(out: Output, ask: Callable[[], Status]) -> None:

@@ -74,6 +74,8 @@ class Images:
                 layers["plain"] = [self.full, self.base]
             if "roost" in flavours:
                 layers["roost"] = [self._ensure_roost(), self.full, self.base]
+            for used in {layer for stack in layers.values() for layer in stack}:
+                os.utime(used)
             for stem in ("base", "full", "roost"):
                 self._forget_old(stem, set(in_use))
             return layers
@@ -188,8 +190,6 @@ class Images:
             _finish(shop)
             (building / "upper").rename(layer)
             shutil.rmtree(building)
-        for used in (layer, self.full, self.base):
-            os.utime(used)
         return layer
 
 

@@ -247,7 +247,7 @@ def _into_wal(raw: sqlite3.Connection, seconds: float) -> None:
         try:
             raw.execute("PRAGMA journal_mode=WAL").close()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
             time.sleep(_WAL_SECONDS)
         else:

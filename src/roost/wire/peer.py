@@ -33,7 +33,8 @@ class PeerRequest(Message):
     =============  ==========================================================================================
     ``size``       messages and bytes of the mailbox
     ``sync``       the source's end of a dsync stream
-    ``hold``       close the mailbox; answered when nothing has it open any more, with what its rules remember
+    ``hold``       close the mailbox; answered when nothing has it open any more, with what its rules remember,
+                   and the ticket
     ``evidence``   the source's evidence
     ``give-away``  the hand-over: ``ok`` means that the target is the owner from now on
     ``lift``       end the hold

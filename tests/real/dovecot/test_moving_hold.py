@@ -199,11 +199,8 @@ def test_who_was_there_is_gone_and_others_stay(both: Pair) -> None:
     reading.shutdown()
 
 
-def test_pop3_and_sieve_are_led_on_too(both: Pair) -> None:
-    write(both.source, "before")
-    both.copy()
-    both.hold()
-    both.hand_over()
+def use_pop3_and_sieve(both: Pair) -> None:
+    """Come to the source with the password that it knows, and find oneself at the target."""
     pop = both.source.pop3()
     pop.user(JOHN)
     pop.pass_("secret")
@@ -212,6 +209,17 @@ def test_pop3_and_sieve_are_led_on_too(both: Pair) -> None:
     with Sieve(both.source) as sieve:
         sieve.put("mine", "keep;")
     assert (path_of(both.target) / "sieve/mine.sieve").exists()
+
+
+def test_pop3_and_sieve_are_led_on_too(both: Pair) -> None:
+    write(both.source, "before")
+    both.copy()
+    both.hold()
+    both.hand_over()
+    use_pop3_and_sieve(both)
+    # Without a ticket, by the password that goes through.
+    both.settle()
+    use_pop3_and_sieve(both)
 
 
 def test_a_wrong_password_is_refused_on_both_sides(both: Pair) -> None:

@@ -13,8 +13,7 @@ from ..common.machines import ROOTS, name_of
 from ..common.waiting import wait_until
 from .instance import Instance, account
 from .moving import JOAN, JOHN, MOVE, Pair, pair
-from .sieve import Sieve
-from .test_moving_hold import Login, write
+from .test_moving_hold import Login, use_pop3_and_sieve, write
 
 WAYS = [(source, target) for source in ROOTS for target in ROOTS]
 
@@ -58,13 +57,17 @@ def test_who_waits_is_asked_once(both: Pair) -> None:
 def test_pop3_and_sieve_show_tickets_too(both: Pair) -> None:
     both.hold()
     both.hand_over()
-    pop = both.source.pop3()
-    pop.user(JOHN)
-    pop.pass_("secret")
-    assert pop.stat()[0] == 1
-    pop.quit()
-    with Sieve(both.source) as sieve:
-        sieve.put("mine", "keep;")
+    use_pop3_and_sieve(both)
+
+
+def test_no_ticket_is_no_empty_password(both: Pair) -> None:
+    """As from a source that knows nothing of tickets."""
+    both.hold()
+    both.ticket = ""
+    both.hand_over()
+    both.stores[1].open(MOVE)
+    assert "AUTHENTICATIONFAILED" in both.target.refused(JOHN, "")
+    both.target.login(JOHN, "another").logout()
 
 
 def test_a_wrong_password_does_not_come_to_wait(both: Pair) -> None:

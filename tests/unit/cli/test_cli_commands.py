@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fake_admin_api import KEY, FakeApi, line, node
+from fake_admin_api import KEY, FakeApi, line, node, problem
 
 from conftest import Roost
 from roost.wire import resources as r
@@ -255,7 +255,8 @@ def test_status_waits_until_every_node_is_well(roost: Roost, api: FakeApi) -> No
 
     away, late = node("mx1.test", connected=False), node("mx1.test", late=2)
     ill, well = node("mx1.test", health={"postfix": "is not running"}), node("mx1.test")
-    answers = iter([status(well, away), status(well, late), status(well, ill), status(well, well)])
+    starting = problem(503, "unavailable", "The controller starts.")
+    answers = iter([starting, status(well, away), status(well, late), status(well, ill), status(well, well)])
     api.on("GET", "/v1/status", lambda _: next(answers))
     assert roost("status", "--wait", "60").status == 0
     assert next(answers, None) is None
@@ -263,6 +264,8 @@ def test_status_waits_until_every_node_is_well(roost: Roost, api: FakeApi) -> No
         api.on("GET", "/v1/status", status(well, unready))
         assert roost("status", "--wait", "0.01", "--output", "json").status == 3
         assert roost("status").status == 0
+    api.on("GET", "/v1/status", starting)
+    assert roost("status", "--wait", "0.01").status == 3
     refused = roost("status", "--wait", "60", "--watch")
     assert (refused.status, "--wait" in refused.err) == (2, True)
 

@@ -22,6 +22,11 @@ _EXPIRED = "DELETE FROM ticket WHERE until < (SELECT now FROM clock)"
 
 
 def issue(connection: sqlite3.Connection, order: Order, word: str, hold_seconds: float = 0.0) -> None:
-    """Have this node take a word for a mailbox until a minute after a hold; what is over is forgotten."""
+    """Have this node take a word for a mailbox until a minute after a hold; what is over is forgotten.
+
+    No word, none is taken: the hash of nothing would let in whoever types nothing.
+    """
     connection.execute(_EXPIRED)
+    if not word:
+        return
     connection.execute(_ISSUE, (order.number, hashlib.sha256(word.encode()).hexdigest(), hold_seconds + _SECONDS))
