@@ -15,7 +15,7 @@ from functools import partial
 _AGAIN_SECONDS = 1.0
 _LATER = (20.0, 40.0)
 """Seconds after a return when it is told again. An attempt may still fail for 5 s for each server that it tries (a
-connect), or for 35 s where one greets late, or is slow to begin TLS (``lmtp_lhlo_timeout``, ``lmtp_starttls_timeout``).
+connect), or for 35 s where one greets late or begins TLS slowly (lmtp_lhlo_timeout, lmtp_starttls_timeout).
 """
 
 Target = tuple[str, int]
