@@ -1,0 +1,197 @@
+"""What Dovecot tells of each session and delivery: implements ``roost.ports.usage.Teller``.
+
+Dovecot's stats process writes a line for each event that the metric ``usage`` of the templates asks for, to the file
+``Layout.usage``: by its log on 2.3 (it is the one process whose log goes there), by an exporter of its own on 2.4.
+
+::
+
+    [Nov 26 23:16:33 stats: Info: ]start_time:1795734991.60⇥end_time:1795734993.72⇥field:user=john@example.test⇥…
+
+==============================  ===================================================================================
+mail_user_session_finished      a session of IMAP or POP3, or what LMTP did for one recipient. ``utime`` and ``stime``
+                                are clock ticks; 2.4 adds ``net_in_bytes``, ``net_out_bytes`` and ``service``
+mail_delivery_finished          a message for one recipient; with ``error`` where it was not saved
+imap_command_finished           2.3 only, which has no bytes in the first: commands that carry many, with ``bytes_in``
+                                and ``bytes_out``
+==============================  ===================================================================================
+
+A process counts whole ticks (10 ms), a poll takes less: most say 0, some 1. The sum is right, a single one is not.
+
+The file only grows under Dovecot's hand. What was read to its end is cut off; a reader that was away for long skips
+what is too much. A line that is not whole yet is left for the next time. A file that was cut or replaced is read from
+its beginning: a place is good only where a line ends before it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from roost.domain.errors import DaemonFailed
+from roost.domain.usage import NOTHING, Counts, Deed, Size, refusal
+from roost.drivers.dovecot.database import Database
+from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
+from roost.drivers.dovecot.layout import Layout
+from roost.ports.host import File, Host
+from roost.ports.usage import Reading
+
+_CHUNK = 4 << 20
+_CUT = 1 << 20
+"""What was read is cut off once there is so much of it."""
+
+_SKIP = 256 << 20
+"""A reader that is so much behind leaves it: it would be at it for minutes, and all that would be late."""
+
+_SOON = 60.0
+"""What lasted no longer than this is added up for each mailbox."""
+
+_TICK = 1.0 / os.sysconf("SC_CLK_TCK")
+_NUMBER = """
+SELECT number FROM login JOIN account ON account.id = login.account WHERE name = ? ORDER BY rank LIMIT 1
+"""
+
+
+class UsageFile:
+    """One node's file, and the accounts to which its users belong."""
+
+    def __init__(self, database: Database, layout: Layout, host: Host) -> None:
+        self._database = database
+        self._layout = layout
+        self._host = host
+        self._path = Path(layout.usage)
+        self._doveadm = Doveadm(layout, host)
+
+    def prepare(self) -> None:
+        """Make the file, which Dovecot could not: it may write to it, not beside it."""
+        if not self._path.exists():
+            self._host.write(File(str(self._path), "", 0o660, f"root:{self._layout.auth_group}"))
+
+    def read(self, place: int) -> Reading:
+        """Return what was told since; see the port."""
+        self.prepare()
+        try:
+            with self._path.open("r+b") as file:
+                size = os.fstat(file.fileno()).st_size
+                if place and not _ends_a_line(file.fileno(), place, size):
+                    place = 0
+                if place == size:
+                    if size > _CUT:
+                        # What Dovecot writes in this moment is lost; it is not counted twice.
+                        file.truncate(0)
+                    return Reading(place, [], {}, more=False)
+                skipped = size - place > _SKIP
+                if skipped:
+                    place = size - _CHUNK
+                chunk = os.pread(file.fileno(), _CHUNK, place)
+        except OSError as error:
+            raise DaemonFailed(f"{self._path} cannot be read: {error.strerror}.") from error
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            # A line of this length is none.
+            return Reading(place + len(chunk) if len(chunk) == _CHUNK else place, [], {}, more=len(chunk) == _CHUNK)
+        done, refused = Done(), Counter[str]()
+        if skipped:
+            refused["skipped"] += 1
+        for line in chunk[:end].splitlines():
+            done.take(line)
+        deeds = list(self._deeds(done, refused))
+        return Reading(place + end, deeds, dict(refused), more=place + end < size)
+
+    def size(self, number: int) -> Size | None:
+        """Ask Dovecot, which keeps both in the folders' indexes for the quota."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                "SELECT address FROM account WHERE number = ? AND place = 'home'"
+                " AND number NOT IN (SELECT number FROM standing)",
+                (number,),
+            ).fetchone()
+        if found is None:
+            return None
+        try:
+            values = fields(self._doveadm.run("mailbox status", "messages vsize", "*", user=found[0]))
+        except Refused:
+            return None
+        return Size(sum(map(int, values[2::3])), sum(map(int, values[1::3])))
+
+    def _deeds(self, done: Done, refused: Counter[str]) -> list[Deed]:
+        """Return what is to be believed, by number."""
+        refused.update(done.refused)
+        numbers = self._numbers({user for user, _, _ in done.long} | set(done.short))
+        short = ((user, _SOON, Counts._make(sums)) for user, sums in done.short.items())
+        deeds = []
+        for user, seconds, counts in (*short, *done.long):
+            number = numbers.get(user)
+            why = "unknown" if number is None else refusal(seconds, counts)
+            if why or number is None:
+                refused[why] += 1
+            else:
+                deeds.append(Deed(number, seconds, counts))
+        return deeds
+
+    def _numbers(self, users: set[bytes]) -> dict[bytes, int]:
+        """Return the numbers of users; a delivery knows its user by the personal address."""
+        numbers = {}
+        with self._database.read() as connection:
+            for user in users:
+                name = user.decode("utf-8", "replace").lower()
+                found = connection.execute(_NUMBER, (name,)).fetchone()
+                if found is not None:
+                    numbers[user] = found[0]
+        return numbers
+
+
+class Done:
+    """Adds up lines: ``short`` by user, ``long`` one by one, what cannot be in ``refused``."""
+
+    def __init__(self) -> None:
+        self.short: dict[bytes, list[float]] = {}
+        self.long: list[tuple[bytes, float, Counts]] = []
+        self.refused: Counter[str] = Counter()
+
+    def take(self, line: bytes) -> None:
+        """Take one line; what is no event at all is passed over, what is a damaged one is counted."""
+        start = line.find(b"start_time:")
+        if start < 0:
+            self.refused["strange"] += 1
+            return
+        told = dict(part.partition(b"=")[::2] for part in line[start:].split(b"\tfield:"))
+        try:
+            (times,) = [key for key in told if key.startswith(b"start_time:")]
+            began, ended = times[11:].split(b"\tend_time:")
+            user, seconds = told[b"user"], float(ended.split(b"\t")[0]) - float(began)
+            counts = _counts(told, seconds)
+        except (KeyError, ValueError):
+            self.refused["strange"] += 1
+            return
+        if seconds > _SOON or refusal(seconds, counts):
+            # What cannot be must not hide in a sum.
+            self.long.append((user, seconds, counts))
+            return
+        sums = self.short.get(user)
+        if sums is None:
+            self.short[user] = list(counts)
+        else:
+            for place, count in enumerate(counts):
+                sums[place] += count
+
+
+def _counts(told: dict[bytes, bytes], seconds: float) -> Counts:
+    if b"message_size" in told or b"message_subject" in told:
+        return NOTHING if b"error" in told else Counts(deliveries=1, bytes_in=float(told.get(b"message_size", b"0")))
+    if b"cmd_name" in told:
+        return Counts(bytes_in=float(told[b"bytes_in"]), bytes_out=float(told[b"bytes_out"]))
+    cpu = (float(told.get(b"utime", b"0")) + float(told.get(b"stime", b"0"))) * _TICK
+    if b"rcpt_to" in told:
+        return Counts(cpu=cpu)
+    return Counts(
+        logins=1,
+        bytes_in=float(told.get(b"net_in_bytes", b"0")),
+        bytes_out=float(told.get(b"net_out_bytes", b"0")),
+        connected=seconds,
+        cpu=cpu,
+    )
+
+
+def _ends_a_line(descriptor: int, place: int, size: int) -> bool:
+    return place <= size and os.pread(descriptor, 1, place - 1) == b"\n"
