@@ -264,6 +264,70 @@ def faded(code: int, seconds: float, half_life: float) -> int:
     return max(0, round(code - STEPS * max(0.0, seconds) / half_life)) if code else 0
 
 
+class Load(NamedTuple):
+    """What the cluster is told of one mailbox, in codes. ``since`` and ``at`` in minutes (UNIX).
+
+    ``hour`` and ``week`` are the rates with those half-lives. ``size`` is None where nobody has looked yet,
+    ``pattern`` '' where there is none, or none that is new.
+    """
+
+    number: int
+    since: int
+    at: int
+    hour: tuple[int, ...]
+    week: tuple[int, ...]
+    size: Size | None = None
+    pattern: str = ""
+
+    def prior(self) -> Prior:
+        """Return what can be gone on from."""
+        return Prior(self.since * 60.0, self.at * 60.0, rates_of(self.hour), rates_of(self.week), self.pattern)
+
+    def rates(self, half_life: float, at: float) -> Counts:
+        """Return the rates at a time (seconds), with nothing done since."""
+        codes = self.hour if half_life == HOUR else self.week
+        less = 0.5 ** (max(0.0, at - self.at * 60.0) / half_life)
+        return Counts._make([rate_of(code) * less for code in codes])
+
+    def surprise(self, known: Load | None) -> int:
+        """Return how much it differs from what is known and has faded since; below 1 it is not worth telling."""
+        if known is None:
+            return _NEWS
+        gone = (self.at - known.at) * 60.0
+        hour = max(abs(now - faded(then, gone, HOUR)) for now, then in zip(self.hour, known.hour, strict=True))
+        week = max(abs(now - faded(then, gone, WEEK)) for now, then in zip(self.week, known.week, strict=True))
+        size = 0 if self.size == known.size else _size_steps(self.size, known.size)
+        return max(hour // _HOUR_STEPS, week // _WEEK_STEPS, size)
+
+
+_NEWS = 1000
+_HOUR_STEPS, _WEEK_STEPS = 4, 2
+"""Codes by which a rate must differ to be told: by 41 % and 19 %."""
+
+_SIZE_SHARE = 0.05
+
+
+def _size_steps(now: Size | None, then: Size | None) -> int:
+    if now is None:
+        return 0
+    if then is None:
+        return 1
+    return int(abs(now.bytes - then.bytes) > _SIZE_SHARE * then.bytes)
+
+
+def load_of(number: int, history: History, at: float, size: Size | None = None, *, with_pattern: bool = True) -> Load:
+    """Return what is to be told of a history at a time."""
+    return Load(
+        number,
+        int(history.since // 60),
+        int(at // 60),
+        codes_of(rates(history, at, HOUR)),
+        codes_of(rates(history, at, WEEK)),
+        size,
+        pattern(history) if with_pattern else "",
+    )
+
+
 # Time
 
 _STEP = 60.0

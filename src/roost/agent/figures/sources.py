@@ -20,9 +20,18 @@ _CERTIFICATES = {"identity": IDENTITY_CERTIFICATE, "service": TLS_CERTIFICATE}
 
 
 def sources(
-    node: Node, host: Host, spool: Spool, look: Callable[[], Load], counts: Callable[[NodeSettings], list[Told]]
+    node: Node,
+    host: Host,
+    spool: Spool,
+    look: Callable[[], Load],
+    counts: Callable[[NodeSettings], list[Told]],
+    *,
+    usage: Callable[[], list[Figure]],
 ) -> Mapping[str, Source]:
-    """Return what there is to ask on this node now; ``counts`` tells what its log files say, on a log node."""
+    """Return what there is to ask on this node now.
+
+    ``counts`` tells what its log files say, on a log node; ``usage`` what its mailboxes are used, on a storage node.
+    """
     settings = node.settings
     found: dict[str, Source] = {
         "machine": lambda: of_machine(look()),
@@ -32,6 +41,7 @@ def sources(
     if settings is not None:
         if Role.STORAGE in settings.roles:
             found["lessons"] = partial(of_lessons, spool, settings)
+            found["usage"] = usage
         if Role.LOG in settings.roles:
             found["log"] = partial(counts, settings)
         for name, driver in node.metered().items():
