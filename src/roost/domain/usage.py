@@ -294,6 +294,9 @@ class Load(NamedTuple):
         if known is None:
             return _NEWS
         gone = (self.at - known.at) * 60.0
+        if gone > _DAY:
+            # Whoever was told may have lost it.
+            return 1
         hour = max(abs(now - faded(then, gone, HOUR)) for now, then in zip(self.hour, known.hour, strict=True))
         week = max(abs(now - faded(then, gone, WEEK)) for now, then in zip(self.week, known.week, strict=True))
         size = 0 if self.size == known.size else _size_steps(self.size, known.size)
