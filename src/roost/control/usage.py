@@ -30,6 +30,7 @@ KIND = "strength"
 
 _KEPT_MINUTES = 2 * 24 * 60
 _MOST_CODE, _MOST = 1000, 2**62
+_OLDEST_MINUTES = 10 * 366 * 24 * 60
 _YOUNG = 2
 """A measuring less than half as old as what is known goes on from it."""
 
@@ -79,7 +80,7 @@ def _is_possible(load: Load) -> bool:
         and min(*load.hour, *load.week) >= 0
         and not any(refusal(1.0, rate) for rate in rates)
         and 0 < load.number < _MOST
-        and 0 <= load.since <= load.at < _MOST
+        and 0 <= load.at - load.since < _OLDEST_MINUTES
         and 0 <= size.bytes < _MOST
         and 0 <= size.messages < _MOST
     )

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 HOUR, WEEK, SEASON = 3600.0, 604_800.0, 2_419_200.0
@@ -38,6 +38,7 @@ SLOTS = 24
 _DAY = 86_400.0
 _SLOT = 7200.0
 _YOUNG = 7
+_MOST_SEASONS = 500
 _LONGEST = 366 * _DAY
 _TOUCH = 0.005
 """Processor seconds that a login or a delivery takes outside of the mailbox's own process: a guess for ``work``."""
@@ -81,18 +82,18 @@ class Size(NamedTuple):
     messages: int
 
 
-@dataclass(frozen=True)
-class History:
+class History(NamedTuple):
     """What a home knows of one mailbox.
 
-    ``since`` is when measuring began, ``at`` the time to which the sums are weighed; seconds (UNIX).
+    ``since`` is when measuring began, ``at`` the time to which the rates' sums are weighed; seconds (UNIX). Those of
+    ``slots`` are weighed to ``since``: what comes later weighs more, and what is there need not be touched.
     """
 
     since: float
     at: float
     hour: Counts = NOTHING
     week: Counts = NOTHING
-    slots: tuple[float, ...] = field(default=(0.0,) * SLOTS)
+    slots: tuple[float, ...] = (0.0,) * SLOTS
 
 
 def refusal(seconds: float, counts: Counts) -> str:
@@ -121,27 +122,32 @@ def added(history: History, seconds: float, counts: Counts, at: float) -> Histor
 
     Where ``at`` lies before the history's time, the clock was put back: what is known counts as known now.
     """
-    gone = max(0.0, at - history.at)
-    slots = list(history.slots)
-    if gone:
-        less = 0.5 ** (gone / SEASON)
-        slots = [value * less for value in slots]
+    since, before, hour, week, slots = history
+    gone = at - before if at > before else 0.0
     done = work(counts)
+    if at < since:
+        slots = _weighed_to(slots, since, at)
+        since = at
     if done:
+        now = list(slots)
+        weight = done * 2.0 ** ((at - since) / SEASON)
         for slot, share in _shares(at, seconds):
-            slots[slot] += done * share
+            now[slot] += weight * share
+        slots = tuple(now)
     return History(
-        min(history.since, at),
-        at,
-        _summed(history.hour, gone, counts, seconds, HOUR),
-        _summed(history.week, gone, counts, seconds, WEEK),
-        tuple(slots),
+        since, at, _summed(hour, gone, counts, seconds, HOUR), _summed(week, gone, counts, seconds, WEEK), slots
     )
 
 
 def _summed(sums: Counts, gone: float, counts: Counts, seconds: float, half_life: float) -> Counts:
     less, part = 0.5 ** (gone / half_life), _part(seconds, half_life)
-    return Counts._make([total * less + count * part for total, count in zip(sums, counts, strict=True)])
+    return Counts._make([total * less + count * part for total, count in zip(sums, counts)])  # noqa: B905 - one type
+
+
+def _weighed_to(slots: tuple[float, ...], since: float, to: float) -> tuple[float, ...]:
+    """Return the slots' sums weighed to another time."""
+    more = 2.0 ** max(-_MOST_SEASONS, min((since - to) / SEASON, _MOST_SEASONS))
+    return tuple([value * more for value in slots])
 
 
 def _part(seconds: float, half_life: float) -> float:
@@ -210,19 +216,23 @@ def with_prior(history: History, prior: Prior) -> History:
 
     Nothing changes where this history is the longer one, or what was known cannot be.
     """
-    if prior.since >= history.since or prior.at < prior.since or refusal(1.0, prior.hour) or refusal(1.0, prior.week):
+    if refusal(1.0, prior.hour) or refusal(1.0, prior.week):
+        return history
+    if not (history.at - _LONGEST * 10 < prior.since < history.since and prior.since <= prior.at):
         return history
     hour, week = (_sums_of(prior, half_life) for half_life in (HOUR, WEEK))
     older = added(History(prior.since, prior.at, hour, week), 0.0, NOTHING, history.at)
     known = prior.pattern if len(prior.pattern) == SLOTS and prior.pattern.isdigit() else "0" * SLOTS
     weighed = [int(digit) * _days(slot) for slot, digit in enumerate(known)]
     share = work(older.week) / max(sum(weighed), 1)
+    known_now = tuple([weight * share * 2.0 ** ((history.at - prior.since) / SEASON) for weight in weighed])
+    mine = _weighed_to(history.slots, history.since, prior.since)
     return History(
         prior.since,
         history.at,
         together([older.hour, history.hour]),
         together([older.week, history.week]),
-        tuple(before * share + now for before, now in zip(weighed, history.slots, strict=True)),
+        tuple([before + now for before, now in zip(known_now, mine, strict=True)]),
     )
 
 

@@ -21,7 +21,7 @@ def test_a_mailbox_s_use_is_told_in_hours_and_days(roost: Roost) -> None:
 def test_a_mailbox_of_which_nothing_is_known_says_so(roost: Roost, api: FakeApi) -> None:
     api.on("GET", "/v1/mailboxes/john%40example.test/load", LoadView(address=LOAD.address, home=LOAD.home))
     ran = roost("user", "load", "john@example.test")
-    assert ran.code == 0
+    assert ran.status == 0
     assert "Nothing is known" in ran.err
 
 
@@ -44,7 +44,7 @@ def test_one_node_is_told_minute_by_minute(roost: Roost) -> None:
 def test_a_node_that_has_not_told_yet_is_no_fault(roost: Roost, api: FakeApi) -> None:
     silent = NODE_LOAD.model_copy(update={"minutes": []})
     api.on("GET", "/v1/nodes/load", [silent])
-    assert roost("node", "load").code == 0
+    assert roost("node", "load").status == 0
 
 
 def test_what_cannot_be_is_refused_with_the_field(roost: Roost) -> None:
@@ -55,5 +55,5 @@ def test_what_cannot_be_is_refused_with_the_field(roost: Roost) -> None:
         (["node", "set", "ms1.cluster.test"], "role"),
     ):
         ran = roost(*words)
-        assert ran.code == 2
+        assert ran.status == 2
         assert f"(field: {field})" in ran.err

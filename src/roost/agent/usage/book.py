@@ -1,9 +1,13 @@
 """What this node knows of its mailboxes' use: an SQLite file that survives restarts and power cuts.
 
 ``mailbox`` has a row for each mailbox that ever did something here: its history (38 numbers of 8 bytes), what the
-controller was told last, and how much that has come to differ (``due``). How far the server's telling was read
-(``place``) is written in the same transaction as what came of it, so that nothing is counted twice. A file that
-cannot be read is set aside, and an empty one takes its place: the controller gives back what it knew.
+controller was told last and when (``told_at``, minutes), and whether it did something since (``touched``). How far
+the server's telling was read (``place``) is written in the same transaction as what came of it, so that nothing is
+counted twice. A file that cannot be read is set aside, and an empty one takes its place: the controller gives back
+what it knew.
+
+Taking what was done is the work of every minute, so it is kept short: what is worth telling is found out only when it
+is a mailbox's turn.
 """
 
 from __future__ import annotations
@@ -12,10 +16,9 @@ import sqlite3
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from roost.domain import usage
 from roost.domain.errors import StoreBusy
@@ -32,18 +35,23 @@ CREATE TABLE mailbox (
     messages  INTEGER,
     looked    REAL    NOT NULL DEFAULT 0,
     changed   INTEGER NOT NULL DEFAULT 0,
-    due       INTEGER NOT NULL DEFAULT 0,
-    told_at   INTEGER,
+    touched   INTEGER NOT NULL DEFAULT 0,
+    told_at   INTEGER NOT NULL DEFAULT 0,
     told      BLOB,
     pattern   TEXT    NOT NULL DEFAULT '',
     patterned REAL    NOT NULL DEFAULT 0
 );
-CREATE INDEX mailbox_due ON mailbox (due) WHERE due > 0;
+CREATE INDEX mailbox_touched ON mailbox (told_at) WHERE touched = 1;
 CREATE INDEX mailbox_changed ON mailbox (looked) WHERE changed = 1;
 CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = {_VERSION};
 """
-_ROW = "SELECT number, history, bytes, messages, told_at, told, pattern, patterned, due FROM mailbox"
+_ROW = "SELECT number, history, bytes, messages, told_at, told, pattern, patterned FROM mailbox"
+_PUT = """
+INSERT INTO mailbox (number, history, at, changed, touched) VALUES (?, ?, ?, 1, 1)
+ON CONFLICT (number) DO UPDATE SET history = excluded.history, at = excluded.at, changed = 1, touched = 1
+"""
+_AGAIN_SECONDS = 900.0
 _PATTERN_SECONDS = 86_400.0
 _FORGET_SECONDS = 26 * usage.WEEK
 _ASKED = 500
@@ -108,12 +116,17 @@ class Book:
         for deed in deeds:
             by_number.setdefault(deed.number, []).append(deed)
         with self._transaction():
-            for row in self._rows(by_number):
-                mine = by_number[row.number]
-                history = row.history or History(at - max(deed.seconds for deed in mine), at)
-                for deed in mine:
-                    history = usage.added(history, deed.seconds, deed.counts, at)
-                self._put(row, history, at, changed=True)
+            for some in _parts(by_number):
+                known = dict(self._among("SELECT number, history FROM mailbox", some))
+                rows = []
+                for number in some:
+                    mine = by_number[number]
+                    began = at - max([deed.seconds for deed in mine])
+                    history = _unpacked(known[number]) if number in known else History(began, at)
+                    for deed in mine:
+                        history = usage.added(history, deed.seconds, deed.counts, at)
+                    rows.append((number, _packed(history), at))
+                self._file.executemany(_PUT, rows)
             self._keep("place", str(place))
 
     def begin_anew(self, priors: Iterable[Load]) -> None:
@@ -121,9 +134,9 @@ class Book:
         known = {load.number: load for load in priors}
         with self._transaction():
             for row in self._rows(known):
-                if row.history is not None:
-                    history = usage.with_prior(row.history, known[row.number].prior())
-                    self._put(row, history, history.at, changed=False)
+                history = usage.with_prior(row.history, known[row.number].prior())
+                self._file.execute(_PUT, (row.number, _packed(history), history.at))
+                self._file.execute("UPDATE mailbox SET told_at = 0 WHERE number = ?", (row.number,))
 
     def forget(self, numbers: Collection[int]) -> None:
         """Forget mailboxes that are not at home here."""
@@ -147,38 +160,43 @@ class Book:
     def looked(self, sizes: Mapping[int, Size | None], at: float) -> None:
         """Take down sizes that were looked at; None for one that may not be."""
         with self._transaction():
-            for row in self._rows(sizes):
-                size = sizes[row.number] or row.size
-                if row.history is not None:
-                    self._put(replace(row, size=size), row.history, row.history.at, changed=False)
-                self._file.execute("UPDATE mailbox SET looked = ?, changed = 0 WHERE number = ?", (at, row.number))
+            self._file.executemany(
+                "UPDATE mailbox SET bytes = coalesce(?, bytes), messages = coalesce(?, messages), looked = ?,"
+                " changed = 0, touched = 1 WHERE number = ?",
+                [(*(size or (None, None)), at, number) for number, size in sizes.items()],
+            )
 
     # What is told
 
     def loads(self, at: float, count: int, patterns: int) -> list[Load]:
-        """Return what is worth telling, the greatest surprise first; a pattern where it is new and no day old one."""
-        numbers = [
-            number
-            for (number,) in self._file.execute(
-                "SELECT number FROM mailbox WHERE due > 0 ORDER BY due DESC LIMIT ?", (count,)
-            )
-        ]
-        found = []
-        for row in self._rows(numbers):
-            assert row.history is not None  # noqa: S101 - a row that is due is there
+        """Return what is worth telling, whoever was told of longest ago first.
+
+        Nobody is told of more often than every quarter of an hour; a pattern where it is new, once a day.
+        """
+        before = int((at - _AGAIN_SECONDS) // 60)
+        found = self._file.execute(
+            "SELECT number FROM mailbox WHERE touched = 1 AND told_at <= ? ORDER BY told_at LIMIT ?", (before, count)
+        )
+        loads, same = [], []
+        for row in self._rows([number for (number,) in found]):
             load = usage.load_of(row.number, row.history, at, row.size)
+            if load.surprise(row.told) < 1:
+                same.append((row.number,))
+                continue
             if patterns > 0 and _differs(load.pattern, row.pattern) and at - row.patterned >= _PATTERN_SECONDS:
                 patterns -= 1
             else:
                 load = load._replace(pattern="")
-            found.append(load)
-        return found
+            loads.append(load)
+        with self._transaction():
+            self._file.executemany("UPDATE mailbox SET touched = 0 WHERE number = ?", same)
+        return loads
 
     def told(self, loads: Sequence[Load], at: float) -> None:
         """Note that the controller has these."""
         with self._transaction():
             self._file.executemany(
-                "UPDATE mailbox SET due = 0, told_at = ?, told = ? WHERE number = ?",
+                "UPDATE mailbox SET touched = 0, told_at = ?, told = ? WHERE number = ?",
                 [(load.at, array("q", row_of(load)).tobytes(), load.number) for load in loads],
             )
             self._file.executemany(
@@ -189,28 +207,13 @@ class Book:
     # Rows
 
     def _rows(self, numbers: Iterable[int]) -> Iterator[_Row]:
-        """Yield the rows of these mailboxes, also of those that have none yet."""
-        waiting = iter(numbers)
-        while some := list(islice(waiting, _ASKED)):
-            found = {
-                row[0]: _Row.of(row)
-                for row in self._file.execute(
-                    f"{_ROW} WHERE number IN ({','.join('?' * len(some))})", some
-                ).fetchall()
-            }
-            for number in some:
-                yield found.get(number) or _Row(number)
+        """Yield the rows of those mailboxes that have one."""
+        for some in _parts(numbers):
+            for row in self._among(_ROW, some):
+                yield _Row.of(row)
 
-    def _put(self, row: _Row, history: History, at: float, *, changed: bool) -> None:
-        load = usage.load_of(row.number, history, at, row.size, with_pattern=False)
-        due = max(row.due, load.surprise(row.told))
-        self._file.execute(
-            "INSERT INTO mailbox (number, history, at, bytes, messages, due, changed) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (number) DO UPDATE SET history = excluded.history, at = excluded.at,"
-            " bytes = excluded.bytes, messages = excluded.messages, due = excluded.due,"
-            " changed = max(changed, excluded.changed)",
-            (row.number, _packed(history), at, *(row.size or (None, None)), due, int(changed)),
-        )
+    def _among(self, select: str, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
+        return self._file.execute(f"{select} WHERE number IN ({','.join('?' * len(numbers))})", numbers).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -226,31 +229,29 @@ class Book:
             raise StoreBusy(f"{self._path} cannot be written: {error}.") from error
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row of ``mailbox`` as it is used; without a history it is not there yet."""
+class _Row(NamedTuple):
+    """A row of ``mailbox`` as it is told from."""
 
     number: int
-    history: History | None = None
-    size: Size | None = None
-    told: Load | None = None
-    pattern: str = ""
-    patterned: float = 0.0
-    due: int = 0
+    history: History
+    size: Size | None
+    told: Load | None
+    pattern: str
+    patterned: float
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> _Row:
         """Return it from its columns."""
-        number, history, bytes_, messages, told_at, told, pattern, patterned, due = row
-        return cls(
-            number,
-            _unpacked(history),
-            None if bytes_ is None else Size(bytes_, messages),
-            None if told is None else load_of(tuple(array("q", told)), told_at),
-            pattern,
-            patterned,
-            due,
-        )
+        number, history, bytes_, messages, told_at, told, pattern, patterned = row
+        size = None if bytes_ is None else Size(bytes_, messages)
+        known = None if told is None else load_of(tuple(array("q", told)), told_at)
+        return cls(number, _unpacked(history), size, known, pattern, patterned)
+
+
+def _parts(numbers: Iterable[int]) -> Iterator[list[int]]:
+    waiting = iter(numbers)
+    while some := list(islice(waiting, _ASKED)):
+        yield some
 
 
 def _packed(history: History) -> bytes:

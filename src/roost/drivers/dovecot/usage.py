@@ -151,17 +151,11 @@ class Done:
 
     def take(self, line: bytes) -> None:
         """Take one line; what is no event at all is passed over, what is a damaged one is counted."""
-        start = line.find(b"start_time:")
-        if start < 0:
-            self.refused["strange"] += 1
-            return
-        told = dict(part.partition(b"=")[::2] for part in line[start:].split(b"\tfield:"))
         try:
-            (times,) = [key for key in told if key.startswith(b"start_time:")]
-            began, ended = times[11:].split(b"\tend_time:")
-            user, seconds = told[b"user"], float(ended.split(b"\t")[0]) - float(began)
-            counts = _counts(told, seconds)
-        except (KeyError, ValueError):
+            began, ended = float(_value(line, _BEGAN)), float(_value(line, _ENDED))
+            user, seconds = _value(line, _USER), ended - began
+            counts = _counts(line, seconds)
+        except ValueError:
             self.refused["strange"] += 1
             return
         if seconds > _SOON or refusal(seconds, counts):
@@ -176,21 +170,34 @@ class Done:
                 sums[place] += count
 
 
-def _counts(told: dict[bytes, bytes], seconds: float) -> Counts:
-    if b"message_size" in told or b"message_subject" in told:
-        return NOTHING if b"error" in told else Counts(deliveries=1, bytes_in=float(told.get(b"message_size", b"0")))
-    if b"cmd_name" in told:
-        return Counts(bytes_in=float(told[b"bytes_in"]), bytes_out=float(told[b"bytes_out"]))
-    cpu = (float(told.get(b"utime", b"0")) + float(told.get(b"stime", b"0"))) * _TICK
-    if b"rcpt_to" in told:
+_BEGAN, _ENDED, _USER = b"start_time:", b"\tend_time:", b"\tfield:user="
+_UTIME, _STIME, _IN, _OUT = b"\tfield:utime=", b"\tfield:stime=", b"\tfield:net_in_bytes=", b"\tfield:net_out_bytes="
+_SUBJECT, _ERROR, _SIZE = b"\tfield:message_subject=", b"\tfield:error=", b"\tfield:message_size="
+_COMMAND, _COMMAND_IN, _COMMAND_OUT = b"\tfield:cmd_name=", b"\tfield:bytes_in=", b"\tfield:bytes_out="
+_RECIPIENT = b"\tfield:rcpt_to="
+
+
+def _value(line: bytes, name: bytes) -> bytes:
+    """Return what stands after a name, up to the next tab; raises ``ValueError``. Values have no tab of their own."""
+    start = line.index(name) + len(name)
+    end = line.find(b"\t", start)
+    return line[start:end] if end >= 0 else line[start:]
+
+
+def _number(line: bytes, name: bytes) -> float:
+    """Return a number, 0 where it is not there; raises ``ValueError``."""
+    return float(_value(line, name)) if name in line else 0.0
+
+
+def _counts(line: bytes, seconds: float) -> Counts:
+    if _SIZE in line or _SUBJECT in line:
+        return NOTHING if _ERROR in line else Counts(deliveries=1, bytes_in=_number(line, _SIZE))
+    if _COMMAND in line:
+        return Counts(bytes_in=_number(line, _COMMAND_IN), bytes_out=_number(line, _COMMAND_OUT))
+    cpu = (_number(line, _UTIME) + _number(line, _STIME)) * _TICK
+    if _RECIPIENT in line:
         return Counts(cpu=cpu)
-    return Counts(
-        logins=1,
-        bytes_in=float(told.get(b"net_in_bytes", b"0")),
-        bytes_out=float(told.get(b"net_out_bytes", b"0")),
-        connected=seconds,
-        cpu=cpu,
-    )
+    return Counts(1, 0, _number(line, _IN), _number(line, _OUT), seconds, cpu)
 
 
 def _ends_a_line(descriptor: int, place: int, size: int) -> bool:
