@@ -26,6 +26,7 @@ What cannot be is refused and counted, never believed: ``refusal``. So is a cloc
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -150,6 +151,7 @@ def _weighed_to(slots: tuple[float, ...], since: float, to: float) -> tuple[floa
     return tuple([value * more for value in slots])
 
 
+@functools.lru_cache(maxsize=256)
 def _part(seconds: float, half_life: float) -> float:
     """Return what remains of an amount that was done evenly in the last seconds."""
     lives = math.log(2) * seconds / half_life
@@ -183,14 +185,14 @@ def _days(slot: int) -> int:
 
 def _shares(at: float, seconds: float) -> Iterable[tuple[int, float]]:
     """Yield slots and the share of the last seconds that lay in them; the last week stands for a longer time."""
-    seconds = min(seconds, WEEK)
-    left = seconds
+    if seconds <= at % _SLOT:
+        yield slot_of(at - seconds), 1.0
+        return
+    seconds = left = min(seconds, WEEK)
     while left > 0:
         here = min(left, at % _SLOT or _SLOT)
         yield slot_of(at - here), here / seconds
         at, left = at - here, left - here
-    if seconds == 0:
-        yield slot_of(at), 1.0
 
 
 def pattern(history: History) -> str:

@@ -16,7 +16,7 @@ from roost.agent import disk
 from roost.agent.disk import Disk
 from roost.agent.figures.door import Door
 from roost.agent.figures.sampler import Sampler
-from roost.agent.figures.sources import sources
+from roost.agent.figures.sources import of_usage, sources
 from roost.agent.learning.carrier import Carrier
 from roost.agent.learning.spool import Spool
 from roost.agent.learning.teacher import Teacher
@@ -84,11 +84,9 @@ def mind(settings: AgentSettings) -> None:
     gatherer = Gatherer(
         node.teller, lambda: Book(_USAGE), connect, look=look, measure=lambda: strength.measure(mail), now=clock.now
     )
-    sampler = Sampler(
-        lambda: sources(
-            node, host, spool, lambda: load.look(_VOLUMES), partial(counted, counts), usage=gatherer.figures
-        )
-    )
+    busy, told = partial(load.look, _VOLUMES), partial(counted, counts)
+    used = partial(used_by, gatherer)
+    sampler = Sampler(lambda: sources(node, host, spool, busy, told, usage=used))
     door = Door(sampler.told, lambda: node.settings, Papers(port=figures.PORT))
     owed: rounds.Owed = {}
     prober = Prober(lambda: node.settings, connect, lambda task, now: probe(node, task, now, owed), clock.now)
@@ -113,6 +111,11 @@ def look() -> Look:
     greeting = time.monotonic() - began if doors.greeting(where.probe, where.imap) else 0.0
     (size, free) = next(((volume.size, volume.free) for volume in busy.volumes), (0, 0))
     return Look(counters.look(), counters.running(), busy.memory, busy.available, size, free, greeting)
+
+
+def used_by(gatherer: Gatherer) -> list[Told]:
+    """Return what mailboxes are used, in figures."""
+    return list(of_usage(gatherer.last, gatherer.refused.copy()))
 
 
 def counted(counts: Counts, settings: NodeSettings) -> list[Told]:

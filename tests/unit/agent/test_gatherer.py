@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from roost.agent.figures.sources import of_usage
 from roost.agent.usage.book import Book
 from roost.agent.usage.gatherer import Gatherer
 from roost.domain import usage
@@ -57,8 +58,8 @@ def test_what_was_done_is_told_once_and_again_when_it_has_changed_noticeably(boo
     assert book.loads(_NOW + 1000, 10, 10) == []
     for turn in range(10):
         book.take([Deed(8, 60, _LOGIN)], 100, _NOW + 60 * turn)
-    assert book.loads(_NOW + 600, 10, 10) == [], "nobody more often than every quarter of an hour"
-    (load,) = book.loads(_NOW + 1000, 10, 10)
+    assert book.loads(_NOW + 600, 10, 10) == [], "nobody more often than every half hour"
+    (load,) = book.loads(_NOW + 2000, 10, 10)
     assert load.number == 8
     assert load.pattern == "", "a pattern goes once a day"
 
@@ -318,7 +319,8 @@ def test_rubbish_is_counted_and_the_machine_s_restart_is_no_minute(bench: _Bench
     bench.turn()
     bench.teller.readings.append(Reading(5, [], {"negative": 2, "absurd": 1}, more=False))
     bench.turn()
-    figures = {(figure.name, figure.labels): figure.value for figure in bench.gatherer.figures()}
+    gatherer = bench.gatherer
+    figures = {(one.name, one.labels): one.value for one in of_usage(gatherer.last, gatherer.refused)}
     assert figures["roost_usage_refused_total", ("negative",)] == 2
     assert figures["roost_usage_processor_ratio", ()] == 0
     bench.cpu = 0.0
@@ -335,8 +337,7 @@ def test_a_clock_that_jumps_moves_no_rate(bench: _Bench) -> None:
     bench.turn(Deed(7, 60, _LOGIN))
     loads = {load.number: load for report in bench.controller.reports for load in loads_in(report)}
     assert loads[7].rates(WEEK, loads[7].at * 60.0).logins > 0
-    figures = {figure.labels: figure.value for figure in bench.gatherer.figures()}
-    assert figures[("clock",)] == 1
+    assert bench.gatherer.refused["clock"] == 1
     assert max(report.at for report in bench.controller.reports) < (_NOW + 3600) / 60
 
 

@@ -14,6 +14,7 @@ from roost.agent.node import Node
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.figures import Figure, Told
+from roost.domain.node_load import NodeLoad
 from roost.ports.host import IDENTITY_CERTIFICATE, TLS_CERTIFICATE, Host, Load
 
 _CERTIFICATES = {"identity": IDENTITY_CERTIFICATE, "service": TLS_CERTIFICATE}
@@ -26,7 +27,7 @@ def sources(
     look: Callable[[], Load],
     counts: Callable[[NodeSettings], list[Told]],
     *,
-    usage: Callable[[], list[Figure]],
+    usage: Source,
 ) -> Mapping[str, Source]:
     """Return what there is to ask on this node now.
 
@@ -88,6 +89,19 @@ def of_node(node: Node) -> Iterator[Figure]:
     yield Figure("roost_controller_answered_timestamp_seconds", node.answered)
     yield Figure("roost_drift_findings_total", node.findings)
     yield Figure("roost_drift_braked", int(node.braked))
+
+
+def of_usage(last: NodeLoad | None, refused: Mapping[str, int]) -> Iterator[Figure]:
+    """Yield what all mailboxes together were used in the last minute, and how long work had to wait."""
+    for reason, count in sorted(refused.items()):
+        yield Figure("roost_usage_refused_total", count, (reason,))
+    if last is not None:
+        yield Figure("roost_usage_logins_per_second", round(last.logins, 4))
+        yield Figure("roost_usage_deliveries_per_second", round(last.deliveries, 4))
+        yield Figure("roost_usage_processor_ratio", round(last.mail_cpu, 4))
+        yield Figure("roost_pressure_ratio", round(last.pressure_cpu, 4), ("cpu",))
+        yield Figure("roost_pressure_ratio", round(last.pressure_io, 4), ("io",))
+        yield Figure("roost_pressure_ratio", round(last.pressure_memory, 4), ("memory",))
 
 
 def of_lessons(spool: Spool, settings: NodeSettings) -> Iterator[Figure]:

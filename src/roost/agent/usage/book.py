@@ -51,7 +51,7 @@ _PUT = """
 INSERT INTO mailbox (number, history, at, changed, touched) VALUES (?, ?, ?, 1, 1)
 ON CONFLICT (number) DO UPDATE SET history = excluded.history, at = excluded.at, changed = 1, touched = 1
 """
-_AGAIN_SECONDS = 900.0
+_AGAIN_SECONDS = 1800.0
 _PATTERN_SECONDS = 86_400.0
 _FORGET_SECONDS = 26 * usage.WEEK
 _ASKED = 500
@@ -171,7 +171,7 @@ class Book:
     def loads(self, at: float, count: int, patterns: int) -> list[Load]:
         """Return what is worth telling, whoever was told of longest ago first.
 
-        Nobody is told of more often than every quarter of an hour; a pattern where it is new, once a day.
+        Nobody is told of more often than every half hour; a pattern where it is new, once a day.
         """
         before = int((at - _AGAIN_SECONDS) // 60)
         found = self._file.execute(

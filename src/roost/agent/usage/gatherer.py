@@ -20,7 +20,6 @@ import structlog
 from roost.agent.usage.book import Book
 from roost.domain import usage
 from roost.domain.errors import RoostError
-from roost.domain.figures import Figure
 from roost.domain.node_load import Look, NodeLoad, Strength, is_possible, minute
 from roost.domain.usage import Counts, Deed, Size, Time
 from roost.ports.usage import Teller
@@ -77,8 +76,11 @@ class Gatherer:
         self._tidied = 0.0
         self._looked: tuple[Look, float] | None = None
         self._asked = 0
-        self._refused: Counter[str] = Counter()
-        self._last: NodeLoad | None = None
+        self.refused: Counter[str] = Counter()
+        """What could not be believed since the agent began, by reason: for figures, as is ``last``."""
+
+        self.last: NodeLoad | None = None
+        """The last minute; None where there was none."""
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -87,29 +89,6 @@ class Gatherer:
     def stop(self) -> None:
         """End soon; a turn that is under way ends with the process."""
         self._stopping.set()
-
-    def figures(self) -> list[Figure]:
-        """Return what a monitoring system is told: of all mailboxes together, never of one."""
-        refused = [
-            Figure("roost_usage_refused_total", count, (why,)) for why, count in sorted(self._refused.copy().items())
-        ]
-        last = self._last
-        if last is None:
-            return refused
-        return [
-            Figure("roost_usage_logins_per_second", round(last.logins, 4)),
-            Figure("roost_usage_deliveries_per_second", round(last.deliveries, 4)),
-            Figure("roost_usage_processor_ratio", round(last.mail_cpu, 4)),
-            *(
-                Figure("roost_pressure_ratio", round(value, 4), (resource,))
-                for resource, value in (
-                    ("cpu", last.pressure_cpu),
-                    ("io", last.pressure_io),
-                    ("memory", last.pressure_memory),
-                )
-            ),
-            *refused,
-        ]
 
     def _run(self) -> None:
         while not self._stopping.wait(_TURN_SECONDS):
@@ -132,8 +111,8 @@ class Gatherer:
         if at - self._tidied > _TIDY_SECONDS or at < self._tidied:
             self._tidied = at
             book.tidy(at)
-        self._refused.update(refused)
-        self._last = self._minute(done, sum(refused.values()))
+        self.refused.update(refused)
+        self.last = self._minute(done, sum(refused.values()))
         self._tell(book, at)
 
     def _opened(self) -> Book:
@@ -147,7 +126,7 @@ class Gatherer:
         self._time = Time(clock) if self._time is None else self._time.later(passed - self._turned, clock)
         self._turned = passed
         if self._time.jumped:
-            self._refused["clock"] += 1
+            self.refused["clock"] += 1
         return self._time.at
 
     def _read(self, teller: Teller, book: Book, at: float) -> tuple[Counts, Counter[str]]:
@@ -188,7 +167,7 @@ class Gatherer:
             at=int(at // 60),
             loads=[row_of(load) for load in loads],
             patterns={load.number: load.pattern for load in loads if load.pattern},
-            node=self._last,
+            node=self.last,
             strength=strength,
             measured=int(book.kept("measured") or 0),
         )

@@ -46,6 +46,7 @@ _SKIP = 256 << 20
 _SOON = 60.0
 """What lasted no longer than this is added up for each mailbox."""
 
+_USUAL = 1e9
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 _NUMBER = """
 SELECT number FROM login JOIN account ON account.id = login.account WHERE name = ? ORDER BY rank LIMIT 1
@@ -158,8 +159,8 @@ class Done:
         except ValueError:
             self.refused["strange"] += 1
             return
-        if seconds > _SOON or refusal(seconds, counts):
-            # What cannot be must not hide in a sum.
+        if not 0 <= seconds <= _SOON or min(counts) < 0 or max(counts) > _USUAL:
+            # It is judged by itself: what cannot be must not hide in a sum.
             self.long.append((user, seconds, counts))
             return
         sums = self.short.get(user)
