@@ -27,7 +27,8 @@ def take(body: UsageReport, request: Request, name: NodeName) -> UsageReply:
     """Take down one minute of a storage node: what its own mailboxes are used, and what it did."""
     parts = parts_of(request)
     node, now = parts.feed.node(name), parts.clock.now()
-    told = usage.take(parts.store, node, loads_in(body), body.node, now)
+    login = parts.probes.login_seconds(name)
+    told = usage.take(parts.store, node, loads_in(body), body.node, now, login=login)
     if body.strength is not None:
         usage.take_strength(parts.store, node, body.strength, body.measured, now)
     return reply_of(told.foreign, told.priors, told.measure)

@@ -131,7 +131,7 @@ def measure(name: str, /, *, options: Common = COMMON, session: Use) -> None:
         out.say(sentence)
 
 
-_COLUMNS = ("CPU", "WAITS CPU", "WAITS DISK", "DISK OPS/S", "LOGINS/S", "MAILS/S", "SESSIONS", "GREETS", "DISK FREE")
+_COLUMNS = ("CPU", "WAITS CPU", "WAITS DISK", "DISK OPS/S", "LOGINS/S", "MAILS/S", "SESSIONS", "LOGIN", "DISK FREE")
 
 
 def _cells(minutes: Sequence[MinuteView]) -> tuple[str, ...]:
@@ -152,7 +152,7 @@ def _cells(minutes: Sequence[MinuteView]) -> tuple[str, ...]:
         f"{mean('logins'):.2f}",
         f"{mean('deliveries'):.2f}",
         f"{mean('connected'):.1f}",
-        f"{mean('greeting') * 1000:.0f} ms" if last.greeting else "no",
+        f"{last.login * 1000:.0f} ms" if last.login else "-" if last.greeting else "none",
         f"{last.disk_free / last.disk:.0%}" if last.disk else "-",
     )
 

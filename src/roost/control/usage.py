@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -44,8 +44,13 @@ class Told:
     measure: int
 
 
-def take(store: Store, node: Node, loads: Iterable[Load], minute: NodeLoad | None, now: datetime) -> Told:
-    """Take down what mailboxes are used, and what the node did; raises ``Forbidden`` for one that holds none."""
+def take(
+    store: Store, node: Node, loads: Iterable[Load], minute: NodeLoad | None, now: datetime, *, login: float = 0.0
+) -> Told:
+    """Take down what mailboxes are used, and what the node did; raises ``Forbidden`` for one that holds none.
+
+    ``login`` is how long the probe's last login there took, in seconds; 0 where there was none.
+    """
     if Role.STORAGE not in node.roles:
         raise Forbidden(f"{node.name} is no storage node.")
     at = int(now.timestamp() // 60)
@@ -53,7 +58,7 @@ def take(store: Store, node: Node, loads: Iterable[Load], minute: NodeLoad | Non
     priors: list[Load] = []
     mine = store.put_loads(node.name, list(told.values()), partial(_merged, priors)) if told else []
     if minute is not None and is_possible(minute):
-        store.put_node_load(node.name, at, minute, at - _KEPT_MINUTES)
+        store.put_node_load(node.name, at, replace(minute, login=login), at - _KEPT_MINUTES)
     with store.read() as view:
         asked = int(view.value(_request(node.name)) or 0)
     return Told(sorted(told.keys() - {load.number for load in mine}), priors, asked)

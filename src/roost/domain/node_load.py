@@ -51,6 +51,10 @@ class NodeLoad:
     greeting: float = 0.0
     """Seconds until the IMAP server has greeted a new connection; 0 where it did not."""
 
+    login: float = 0.0
+    """Seconds that the probe's last login took; 0 where there was none. The node does not know it: the controller
+    does."""
+
     logins: float = 0.0
     deliveries: float = 0.0
     bytes_in: float = 0.0

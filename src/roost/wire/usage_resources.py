@@ -44,8 +44,8 @@ class MinuteView(Resource):
 
     ``cpu`` is how many processors were busy, ``waiting`` how many had nothing to do but wait for the disk. Pressures
     are the share of the time in which some process waited. ``greeting`` is the seconds until the IMAP server has
-    greeted, 0 where it did not. The rest, from ``logins``, is what all mailboxes together did; ``mail_cpu`` are the
-    processors that worked for them.
+    greeted, ``login`` those of the probe's last login; 0 where there was none. The rest, from ``logins``, is what all
+    mailboxes together did; ``mail_cpu`` are the processors that worked for them.
     """
 
     at: datetime
@@ -65,6 +65,7 @@ class MinuteView(Resource):
     disk: float
     disk_free: float
     greeting: float
+    login: float
     logins: float
     deliveries: float
     bytes_in: float

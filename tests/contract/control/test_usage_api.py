@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from world import MS1, MS2, MX1
 from roost.control import nodes
 from roost.domain.errors import Forbidden, NotFound
 from roost.domain.node_load import NodeLoad, Strength
+from roost.domain.probe import Door, Round, Seen, Stage
 from roost.domain.usage import Counts, Load, Size, code_of
 from roost.store.store import SqlStore
 from roost.wire.resources import Declared, NodeChange
@@ -148,6 +150,15 @@ def test_minutes_and_strength_of_a_node_are_seen_and_declared_values_count(api: 
     api.admin.change_node(MS1, NodeChange(declared=Declared(cpu=0)))
     assert api.admin.node_load(MS1).strength.cpu == 2.0
     assert {load.node: len(load.minutes) for load in api.admin.node_loads()}[MS2] == 0
+
+
+def test_the_probe_s_login_is_put_to_the_minute(api: Api) -> None:
+    doors = (Door(MS1, "imap", Seen(Stage.OK, seconds=0.031)), Door(MS2, "imap", Seen(Stage.SILENT)))
+    probes = api.http.app.state.parts.probes  # type: ignore[attr-defined]
+    probes.take("control.example.net", Round(1, api.bench.clock.now(), 1.0, (), (), doors), api.bench.clock.now())
+    for who in (MS1, MS2):
+        _tell(api, who=who, node=replace(_MINUTE, login=5.0))
+    assert [api.admin.node_load(who).minutes[0].login for who in (MS1, MS2)] == [0.031, 0.0]
 
 
 def test_a_minute_that_cannot_be_is_not_kept(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from pathlib import Path
 
@@ -146,6 +147,18 @@ def test_counting_goes_on_where_it_was_and_after_a_restart_of_dovecot(dovecot: I
 
     second.wait_for(JOHN, logins=1)
     assert second.of(JOHN).logins == 1
+
+
+def test_what_was_not_read_for_long_is_no_peak(dovecot: Instance) -> None:
+    reader = _Reader(_accounts(dovecot))
+    _poll_pop3(dovecot, "john@example.test")
+    time.sleep(1)
+    dovecot.clock.ahead = datetime.timedelta(hours=10)
+
+    reader.wait_for(JOHN, logins=1)
+
+    (deed,) = reader.deeds
+    assert 36_000 <= deed.seconds < 36_100
 
 
 def test_what_was_read_is_cut_off_and_nothing_is_counted_twice(dovecot: Instance) -> None:

@@ -166,7 +166,7 @@ LOAD = LoadView(
 )
 _MINUTE = NodeLoad(
     60.0, cpu=1.5, reads=20, writes=80, pressure_cpu=0.25, pressure_io=0.1, disk=1e12, disk_free=6e11, greeting=0.004,
-    logins=12.5, deliveries=0.5, connected=310,
+    login=0.031, logins=12.5, deliveries=0.5, connected=310,
 )  # fmt: skip
 NODE_LOAD = NodeLoadView(
     node="ms1.cluster.test",

@@ -60,7 +60,7 @@ class _Parts:
         database = Database(layout, host)
         sessions = Sessions(database, layout, host, clock)
         mailstore = DovecotMailstore(database, layout, host)
-        accounts, usage = Accounts(database, sessions, clock), UsageFile(database, layout, host)
+        accounts, usage = Accounts(database, sessions, clock), UsageFile(database, layout, host, clock)
         return cls(host, database, sessions, accounts, Moves(database), mailstore, usage)
 
 

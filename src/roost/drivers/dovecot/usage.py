@@ -24,6 +24,7 @@ its beginning: a place is good only where a line ends before it.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -33,6 +34,7 @@ from roost.domain.usage import NOTHING, Counts, Deed, Size, refusal
 from roost.drivers.dovecot.database import Database
 from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
 from roost.drivers.dovecot.layout import Layout
+from roost.ports.clock import Clock
 from roost.ports.host import File, Host
 from roost.ports.usage import Reading
 
@@ -46,6 +48,7 @@ _SKIP = 256 << 20
 _SOON = 60.0
 """What lasted no longer than this is added up for each mailbox."""
 
+_LONGEST = 7 * 86_400.0
 _USUAL = 1e9
 _TICK = 1.0 / os.sysconf("SC_CLK_TCK")
 _NUMBER = """
@@ -56,10 +59,11 @@ SELECT number FROM login JOIN account ON account.id = login.account WHERE name =
 class UsageFile:
     """One node's file, and the accounts to which its users belong."""
 
-    def __init__(self, database: Database, layout: Layout, host: Host) -> None:
+    def __init__(self, database: Database, layout: Layout, host: Host, clock: Clock) -> None:
         self._database = database
         self._layout = layout
         self._host = host
+        self._clock = clock
         self._path = Path(layout.usage)
         self._doveadm = Doveadm(layout, host)
 
@@ -119,7 +123,9 @@ class UsageFile:
         """Return what is to be believed, by number."""
         refused.update(done.refused)
         numbers = self._numbers({user for user, _, _ in done.long} | set(done.short))
-        short = ((user, _SOON, Counts._make(sums)) for user, sums in done.short.items())
+        # What was not read for long was not done within this minute.
+        since = min(max(_SOON, self._clock.now().timestamp() - done.first), _LONGEST)
+        short = ((user, since, Counts._make(sums)) for user, sums in done.short.items())
         deeds = []
         for user, seconds, counts in (*short, *done.long):
             number = numbers.get(user)
@@ -143,9 +149,10 @@ class UsageFile:
 
 
 class Done:
-    """Adds up lines: ``short`` by user, ``long`` one by one, what cannot be in ``refused``."""
+    """Adds up lines: ``short`` by user, ``long`` one by one. ``refused`` was no event, ``first`` is the first end."""
 
     def __init__(self) -> None:
+        self.first = math.inf
         self.short: dict[bytes, list[float]] = {}
         self.long: list[tuple[bytes, float, Counts]] = []
         self.refused: Counter[str] = Counter()
@@ -159,6 +166,7 @@ class Done:
         except ValueError:
             self.refused["strange"] += 1
             return
+        self.first = min(self.first, ended)
         if not 0 <= seconds <= _SOON or min(counts) < 0 or max(counts) > _USUAL:
             # It is judged by itself: what cannot be must not hide in a sum.
             self.long.append((user, seconds, counts))

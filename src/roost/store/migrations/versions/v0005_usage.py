@@ -22,6 +22,7 @@ MINUTE = (
         "disk",
         "disk_free",
         "greeting",
+        "login",
     ),
     *("logins", "deliveries", "bytes_in", "bytes_out", "connected", "mail_cpu", "refused"),
 )
