@@ -14,6 +14,7 @@ NAMES = {
     "change": "one change among 100,000 users, against among 100: store, feed, and every kind of node",
     "import": "an import until every node has it, against building the same files by the daemons' own tools",
     "polling": "polling sessions on a storage node, against Dovecot's defaults and through a proxy",
+    "usage": "what it costs a storage node to know what each mailbox is used, against the same without",
     "moving": "live moves as clients see them, against doveadm backup, the recipe by hand, and a copy by IMAP",
     "trace": "log lines to rows, and one recipient found among ten million lines, against grep",
     "lab": "the lab's start, up to the first mail that is read",

@@ -21,6 +21,11 @@ def seconds(master: int) -> float:
     return total / _TICK
 
 
+def seconds_of(fields: list[str]) -> float:
+    """Return the processor seconds in what stands in /proc/PID/stat after the name (proc(5)), without children."""
+    return sum(int(field) for field in fields[11:13]) / _TICK
+
+
 def share() -> set[int]:
     """Keep this process, and the servers that it will start, to one processor; return those for the generator."""
     first, *others = sorted(os.sched_getaffinity(0))

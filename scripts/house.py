@@ -19,7 +19,7 @@ BANNED: list[tuple[str, str, str, str]] = [
     (
         "sql",
         r"\b(SELECT .* FROM|INSERT INTO|DELETE FROM)\b",
-        r"^(?!store/|drivers/dovecot/|logs/|lab/)",
+        r"^(?!store/|drivers/dovecot/|logs/|agent/usage/book|lab/)",
         "SQL has one room",
     ),
     ("shell", r"shell=True|os\.system", r"", "argv lists only"),

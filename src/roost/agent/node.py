@@ -17,9 +17,10 @@ from roost.agent.disk import Disk
 from roost.domain.change import FOUND
 from roost.domain.desired import FOLLOWERS, NodeSettings, Table
 from roost.domain.errors import DaemonFailed, RoostError, TooMuchChange
-from roost.ports.driver import Batch, Driver, Metered, TableStore
+from roost.ports.driver import Batch, Driver, Metered, TableStore, Telling
 from roost.ports.host import Facts, Host, Services
 from roost.ports.mailstore import Mailstore
+from roost.ports.usage import Teller
 from roost.wire.agent_messages import DriftFinding, DriftReport, TableNews
 
 _log = structlog.get_logger()
@@ -109,6 +110,18 @@ class Node:
             for driver in self._drivers
             if driver.name in there and isinstance(driver, Metered) and self._may_start(driver)
         }
+
+    # What mailboxes are used
+
+    def teller(self) -> Teller | None:
+        """Return what tells of each mailbox; None where this node has none, or its accounts are not loaded yet."""
+        settings = self.settings
+        if settings is None or Table.ACCOUNTS not in self.state.loaded:
+            return None
+        for driver in self._drivers:
+            if isinstance(driver, Telling) and driver.roles & set(settings.roles):
+                return driver.usage(self._host)
+        return None
 
     # Settings
 

@@ -30,6 +30,7 @@ from roost.api import (
     problems,
     senders,
     traces,
+    usage,
 )
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
@@ -38,7 +39,7 @@ from roost.wire.resources import NewMailboxes
 
 _PERSIST_SECONDS = 1.0
 _TICK_SECONDS = 1.0
-_RINGS_ITSELF = {"/agent/feed", "/agent/moves"}
+_RINGS_ITSELF = {"/agent/feed", "/agent/moves", "/agent/usage"}
 _log = structlog.get_logger()
 
 
@@ -96,7 +97,20 @@ def build(parts: Parts) -> FastAPI:
         redoc_url=None,
     )
     app.state.parts = parts
-    for module in (domains, mailboxes, moves, aliases, senders, nodes, traces, probe, cluster, metrics, agents):
+    for module in (
+        domains,
+        mailboxes,
+        moves,
+        aliases,
+        senders,
+        usage,
+        nodes,
+        traces,
+        probe,
+        cluster,
+        metrics,
+        agents,
+    ):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(RingAfterWrites, wakeup=parts.wakeup)

@@ -108,8 +108,11 @@ def _with_token(parts: Parts, actor: str, name: str, minutes: int, answer: NodeA
 
 @router.patch("/{name}")
 def change(name: str, body: NodeChange, request: Request, actor: Actor, dry_run: bool = False) -> Written:
-    """Give a node other roles or addresses."""
-    done = nodes.change(parts_of(request).store, actor, name, body.roles, body.addresses, dry_run=dry_run)
+    """Give a node other roles or addresses, or declare how strong it is."""
+    declared = body.declared.model_dump(exclude_none=True) if body.declared else None
+    done = nodes.change(
+        parts_of(request).store, actor, name, body.roles, body.addresses, declared=declared, dry_run=dry_run
+    )
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)
 
 

@@ -6,22 +6,25 @@ from typing import Literal
 
 from cyclopts import App
 
+from roost.cli import load
 from roost.cli.ask import sure
 from roost.cli.options import COMMON, WRITING, Common, Writing
 from roost.cli.output import Output
 from roost.cli.receipts import settle
+from roost.cli.safe_text import size
 from roost.cli.session import Session, Use
 from roost.cli.status import health_of, roles_of, state_of
 from roost.domain.cluster import Node
 from roost.domain.errors import BadSetting
 from roost.domain.names import host_name
-from roost.wire.resources import NewNode, NodeAdded, NodeChange, NodeView
+from roost.wire.resources import Declared, NewNode, NodeAdded, NodeChange, NodeView
 
 app = App(name="node")
 
 RoleWord = Literal["mx", "backup-mx", "dns", "storage", "log", "control"]
 
 _LONGEST_MINUTES = 10_080
+_STRONGEST = 1e6
 
 
 @app.command
@@ -116,18 +119,24 @@ def set_(
     *,
     role: list[RoleWord] | None = None,
     address: list[str] | None = None,
+    cpu: float | None = None,
+    io: float | None = None,
+    memory: str | None = None,
+    disk: str | None = None,
     options: Writing = WRITING,
     session: Use,
 ) -> None:
-    """Give a node other roles or addresses.
+    """Give a node other roles or addresses, or declare how strong it is.
 
     What is given replaces all that it has: name every role that it is to keep. The packages of a new role are
-    installed; the daemons of one that is gone are stopped.
+    installed; the daemons of one that is gone are stopped. What is declared counts instead of what the node has
+    measured itself ('roost node load'); 0 takes it back.
 
     For example:
       roost node set ns2.cluster.test --role dns --role mx
       roost node set ms1.cluster.test --address 192.0.2.111
       roost node set ms1.cluster.test --role storage --dry-run
+      roost node set ms1.cluster.test --cpu 8 --disk 4T
 
     Parameters
     ----------
@@ -137,11 +146,28 @@ def set_(
         What it does; give the option again for each further role.
     address
         IP address of the machine; give the option again for each further one.
+    cpu
+        How many reference processors its processors are worth.
+    io
+        Synced writes that its disk does in a second.
+    memory
+        Its memory: 64G, or bytes.
+    disk
+        Its space for mail: 4T, or bytes.
     """
     node = host_name(name, field="node")
-    if not role and not address:
-        raise BadSetting("Nothing is to be changed.", field="role", remedy="Give --role or --address.")
-    change = NodeChange(roles=list(role) if role else None, addresses=address or None)
+    declared = Declared(
+        cpu=_strength(cpu, "cpu"),
+        io=_strength(io, "io"),
+        memory=None if memory is None else size(memory, field="memory"),
+        disk=None if disk is None else size(disk, field="disk"),
+    )
+    said = bool(declared.model_dump(exclude_none=True))
+    if not role and not address and not said:
+        raise BadSetting("Nothing is to be changed.", field="role", remedy="Give --role, --address, or --cpu.")
+    change = NodeChange(
+        roles=list(role) if role else None, addresses=address or None, declared=declared if said else None
+    )
     settle(session, options, session.client().change_node(node, change, dry_run=options.dry_run))
 
 
@@ -192,6 +218,16 @@ def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, se
     if out.json:
         out.document(added)
     _show_token(session, out, added, node)
+
+
+app.command(load.of_node, name="load")
+app.command(load.measure)
+
+
+def _strength(value: float | None, field: str) -> float | None:
+    if value is not None and not 0 <= value < _STRONGEST:
+        raise BadSetting(f"{value:g} is too much or too little.", field=field, remedy="Give what the machine has.")
+    return value
 
 
 def _show_token(session: Session, out: Output, added: NodeAdded, name: str) -> None:

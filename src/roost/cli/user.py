@@ -6,7 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from roost.cli import trace, user_access, user_move
+from roost.cli import load, trace, user_access, user_move
 from roost.cli.ask import HashFile, new_password, sure
 from roost.cli.options import COMMON, WRITING, Common, Writing
 from roost.cli.pages import PAGE, take
@@ -196,5 +196,6 @@ app.command(user_access.password)
 app.command(user_access.suspend)
 app.command(user_access.resume)
 app.command(user_move.move)
+app.command(load.of_user, name="load")
 app.command(trace.timeline)
 app.command(import_, name="import")

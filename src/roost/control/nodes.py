@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -65,9 +65,13 @@ def change(
     roles: Sequence[str] | None,
     addresses: Sequence[str] | None,
     *,
+    declared: Mapping[str, float] | None = None,
     dry_run: bool = False,
 ) -> Done:
-    """Give a node other roles or addresses; None leaves them. A role that others depend on stays."""
+    """Give a node other roles or addresses, or declare how strong it is; None leaves them.
+
+    A role that others depend on stays. Of what is declared, 0 takes back: what the node has measured counts.
+    """
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
         old = find(cluster, name)
@@ -76,7 +80,8 @@ def change(
             sorted(old.roles) if roles is None else list(roles),
             list(old.addresses) if addresses is None else list(addresses),
         )
-        new = dataclasses.replace(wanted, joined=old.joined)
+        kept = {name: value for name, value in {**old.declared, **(declared or {})}.items() if value}
+        new = dataclasses.replace(wanted, joined=old.joined, declared=kept)
         if new == old:
             return done
         _refuse_shared(cluster, new)
@@ -90,6 +95,9 @@ def change(
             said.append(f"it is {', '.join(sorted(new.roles))}")
         if new.addresses != old.addresses:
             said.append(f"it has {', '.join(new.addresses)}")
+        if new.declared != old.declared:
+            words = ", ".join(f"{name} {value:g}" for name, value in sorted(new.declared.items()))
+            said.append(f"it is declared to have {words}" if words else "nothing is declared of it")
         done.add(tx.put_node(new, "node changed"), f"Node {new.name}: {', '.join(said)}.")
     return done
 

@@ -71,6 +71,13 @@ class Probes:
         with self._lock:
             return {node.name: self._taken.get(node.name) for node in probers(cluster)}
 
+    def login_seconds(self, store: str) -> float:
+        """Return how long the last login by IMAP took at a storage node, the shortest of all probers; 0: none did."""
+        with self._lock:
+            rounds = [taken.round for taken in self._taken.values()]
+        doors = [door for found in rounds for door in found.doors if door.store == store and door.protocol == "imap"]
+        return min((door.seen.seconds for door in doors if door.seen.ok), default=0.0)
+
     def silent(self, cluster: Cluster, now: datetime) -> list[str]:
         """Return the probers of which a round should have been there by now."""
         seconds = cluster.policy.probe_seconds

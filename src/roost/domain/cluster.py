@@ -7,6 +7,7 @@ time. Nodes, domains and the policy are few; ``Cluster`` holds them together.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -52,6 +53,8 @@ class Node:
     roles: frozenset[Role]
     addresses: tuple[str, ...]
     joined: bool = False
+    declared: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """How strong it is, where an administrator has said so: see ``roost.domain.node_load.Strength``."""
 
     @classmethod
     def parse(cls, name: str, roles: list[str], addresses: list[str]) -> Node:

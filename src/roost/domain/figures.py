@@ -143,6 +143,33 @@ _LIST = (
     ),
     Metric("roost_sessions", GAUGE, STORAGE, "Connections that are logged in.", ("protocol",)),
     Metric("roost_session_users", GAUGE, STORAGE, "Users who have a connection."),
+    Metric(
+        "roost_usage_logins_per_second", GAUGE, STORAGE, "Sessions of all mailboxes that ended in the last minute."
+    ),
+    Metric(
+        "roost_usage_deliveries_per_second", GAUGE, STORAGE, "Messages that all mailboxes got in the last minute."
+    ),
+    Metric(
+        "roost_usage_processor_ratio",
+        GAUGE,
+        STORAGE,
+        "Processors that worked for mailboxes in the last minute: 1.5 is one and a half.",
+    ),
+    Metric(
+        "roost_usage_refused_total",
+        COUNTER,
+        STORAGE,
+        "Counts of mailboxes that could not be believed, since the agent began: 'negative', 'absurd', 'no-number', "
+        "'strange' lines, of an 'unknown' user, 'skipped', and turns in which the 'clock' had jumped.",
+        ("reason",),
+    ),
+    Metric(
+        "roost_pressure_ratio",
+        GAUGE,
+        STORAGE,
+        "Share of the last minute in which a process waited for 'cpu', 'io' or 'memory'.",
+        ("resource",),
+    ),
     Metric("roost_lessons_waiting", GAUGE, STORAGE, "Messages that the filter of an MX is still to learn.", ("mx",)),
     Metric(
         "roost_mail_attempts_total",

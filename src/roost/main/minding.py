@@ -7,14 +7,16 @@ import gc
 import signal
 import ssl
 import threading
+import time
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from roost.agent import disk
 from roost.agent.disk import Disk
 from roost.agent.figures.door import Door
 from roost.agent.figures.sampler import Sampler
-from roost.agent.figures.sources import sources
+from roost.agent.figures.sources import of_usage, sources
 from roost.agent.learning.carrier import Carrier
 from roost.agent.learning.spool import Spool
 from roost.agent.learning.teacher import Teacher
@@ -25,14 +27,19 @@ from roost.agent.papers import Papers
 from roost.agent.probing import rounds
 from roost.agent.probing.prober import Prober
 from roost.agent.tracing import LogNode, Teller, Tracing
+from roost.agent.usage.book import Book
+from roost.agent.usage.gatherer import Gatherer
 from roost.domain import figures
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.errors import RoostError
 from roost.domain.figures import Told
+from roost.domain.node_load import Look
 from roost.domain.probe import Round, Task
+from roost.drivers.dovecot.layout import Layout
 from roost.drivers.rspamd.learning import learn
-from roost.host import facts, load
+from roost.host import counters, facts, load, strength
+from roost.host import probe as doors
 from roost.host.clock import WallClock
 from roost.host.machine import Machine
 from roost.host.systemd import Systemd
@@ -48,6 +55,7 @@ from roost.wire.controller import ControllerClient
 _COLLECT_AFTER = (20_000, 20, 20)
 """When Python looks for garbage in cycles (gc.set_threshold): rows have none, and a full table has a great many."""
 
+_USAGE = Path(disk.FOLDER) / "usage.db"
 _VOLUMES = ("/", "/var", "/var/lib/roost", "/var/vmail", "/var/spool/postfix", LOGS, TRACES)
 """Folders whose file systems matter: of the machine, of the tables, of mail, of the queue, of logs."""
 
@@ -72,14 +80,20 @@ def mind(settings: AgentSettings) -> None:
     teacher = Teacher(lambda path, spam: learn(host, path, spam=spam), lambda: node.settings, papers)
     counts = Counts()
     tracing = Tracing(lambda settings: log_node(settings, counts), lambda: node.settings)
-    sampler = Sampler(lambda: sources(node, host, spool, lambda: load.look(_VOLUMES), partial(counted, counts)))
+    mail = Layout().mail
+    gatherer = Gatherer(
+        node.teller, lambda: Book(_USAGE), connect, look=look, measure=lambda: strength.measure(mail), now=clock.now
+    )
+    busy, told = partial(load.look, _VOLUMES), partial(counted, counts)
+    used = partial(used_by, gatherer)
+    sampler = Sampler(lambda: sources(node, host, spool, busy, told, usage=used))
     door = Door(sampler.told, lambda: node.settings, Papers(port=figures.PORT))
     owed: rounds.Owed = {}
     prober = Prober(lambda: node.settings, connect, lambda task, now: probe(node, task, now, owed), clock.now)
     agent = Agent(node, host, clock, connect, sampler.glance)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    parts = (mover, carrier, teacher, tracing, sampler, door, prober)
+    parts = (mover, carrier, teacher, tracing, sampler, door, prober, gatherer)
     for part in parts:
         part.start()
     try:
@@ -87,6 +101,21 @@ def mind(settings: AgentSettings) -> None:
     finally:
         for part in parts:
             part.stop()
+
+
+def look() -> Look:
+    """Look at the machine and the file system of mail; the IMAP server is asked to greet."""
+    where = Layout()
+    busy = load.look((where.mail,))
+    began = time.monotonic()
+    greeting = time.monotonic() - began if doors.greeting(where.probe, where.imap) else 0.0
+    (size, free) = next(((volume.size, volume.free) for volume in busy.volumes), (0, 0))
+    return Look(counters.look(), counters.running(), busy.memory, busy.available, size, free, greeting)
+
+
+def used_by(gatherer: Gatherer) -> list[Told]:
+    """Return what mailboxes are used, in figures."""
+    return list(of_usage(gatherer.last, gatherer.refused.copy()))
 
 
 def counted(counts: Counts, settings: NodeSettings) -> list[Told]:

@@ -16,6 +16,7 @@ from roost.domain.desired import NodeSettings, Table, Value
 from roost.domain.figures import Figure
 from roost.ports.host import Facts, File, Host, Services
 from roost.ports.mailstore import Mailstore
+from roost.ports.usage import Teller
 
 
 @dataclass(frozen=True)
@@ -125,3 +126,11 @@ class Metered(Protocol):
 
         It must cost little and never slow the daemon, however much there is to count.
         """
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A driver whose daemon tells what each mailbox is used. Most have no mailboxes."""
+
+    def usage(self, host: Host) -> Teller:
+        """Return what tells it; raises ``DaemonFailed``."""

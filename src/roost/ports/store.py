@@ -12,17 +12,19 @@ new one, which begins at 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from roost.domain.cluster import Alias, Cluster, Domain, Mailbox, Node, Policy
 from roost.domain.desired import Table, Value
 from roost.domain.move import Move, State
 from roost.domain.names import Address
+from roost.domain.node_load import NodeLoad
 from roost.domain.senders import SenderEntry
+from roost.domain.usage import Load
 
 SETTINGS = "settings"
 """The feed without rows that says when the cluster's settings changed; a node's position in its settings, too."""
@@ -125,6 +127,9 @@ class Step:
     verb: str
 
 
+Merge = Callable[[Load, Load | None], Load | None]
+
+
 class Reader(Protocol):
     """A view of the store at one revision."""
 
@@ -197,6 +202,19 @@ class Reader(Protocol):
     def keys(self) -> list[Key]: ...
     def token(self, id: str) -> JoinToken | None: ...
     def reports(self, kind: str) -> list[Report]: ...
+    def load(self, number: int) -> Load | None:
+        """Return what a mailbox is used; None where nobody has told yet."""
+
+    def load_rows(self, chunk: int = 100_000) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Yield every mailbox, also one of which nothing is known, as plain rows in chunks, sorted by number.
+
+        A row is number, home, since, at (minutes, UNIX), six codes of the hour, six of the week (in the order of
+        ``roost.domain.usage.Counts``), bytes, messages, pattern; None for all that is not known.
+        """
+
+    def node_minutes(self, node: str, since: int) -> list[tuple[int, NodeLoad]]:
+        """Return what a storage node did in each minute since one (minutes, UNIX), the oldest first."""
+
     def value(self, name: str) -> str | None:
         """Return one of the controller's own values (the check counter, the cluster's id)."""
 
@@ -259,6 +277,15 @@ class Store(Protocol):
 
     def put_positions(self, positions: Sequence[Position]) -> None: ...
     def put_report(self, report: Report) -> None: ...
+    def put_loads(self, node: str, loads: Sequence[Load], merge: Merge) -> Sequence[Load]:
+        """Take down what mailboxes are used; returns the loads of those whose home the node is, and leaves others.
+
+        ``merge`` is given what is told and what is known, and returns what is to be known; None leaves it.
+        """
+
+    def put_node_load(self, node: str, at: int, load: NodeLoad, forget: int) -> None:
+        """Keep what a storage node did in a minute (UNIX), and forget its minutes before ``forget``."""
+
     def put_value(self, name: str, value: str) -> None: ...
     def verify_audit(self) -> Iterator[str]:
         """Walk the events and yield a sentence for every one whose hash chain does not hold."""

@@ -7,7 +7,7 @@ are asked for, they are asked for in chunks, so that no statement grows without 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -19,9 +19,11 @@ from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
 from roost.domain.desired import BUCKETS, Table, Value
 from roost.domain.move import Move, State
 from roost.domain.names import Address
+from roost.domain.node_load import NodeLoad
 from roost.domain.senders import SenderEntry
+from roost.domain.usage import Load
 from roost.ports.store import PROBE, SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
-from roost.store import audit, records, schema
+from roost.store import audit, records, schema, usage
 from roost.store.rows import feed_id
 
 T = TypeVar("T")
@@ -317,6 +319,18 @@ class SqlReader:
         return list(
             map(records.report_of, self._all(select(report).where(report.c.kind == kind).order_by(report.c.node)))
         )
+
+    def load(self, number: int) -> Load | None:
+        """Return what a mailbox is used."""
+        return usage.known(self._connection, [number]).get(number)
+
+    def load_rows(self, chunk: int = 100_000) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Yield every mailbox with its home and what it is used, as plain rows in chunks; see the port."""
+        return usage.rows(self._connection, chunk)
+
+    def node_minutes(self, node: str, since: int) -> list[tuple[int, NodeLoad]]:
+        """Return what a node did, minute by minute."""
+        return usage.minutes(self._connection, node, since)
 
     def value(self, name: str) -> str | None:
         """Return one of the controller's own values."""

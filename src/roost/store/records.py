@@ -49,6 +49,7 @@ def node_columns(node: Node) -> dict[str, Any]:
         "roles": json.dumps(sorted(node.roles)),
         "addresses": json.dumps(node.addresses),
         "joined": node.joined,
+        "declared": json.dumps(dict(sorted(node.declared.items()))),
     }
 
 
@@ -59,6 +60,7 @@ def node_of(row: Columns) -> Node:
         frozenset(Role(role) for role in json.loads(row["roles"])),
         tuple(json.loads(row["addresses"])),
         bool(row["joined"]),
+        json.loads(row["declared"]),
     )
 
 

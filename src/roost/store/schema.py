@@ -6,6 +6,8 @@ event          one row for each revision: the audit log, and the concerns of the
 cluster        one row: the cluster's own domain and the policy (JSON)
 node, domain   as in ``roost.domain.cluster``; ``mailboxes`` counts those that live there, so that no
                write and no placement has to count a million rows
+mailbox_load   what a mailbox is used, as its home said last: codes of ``roost.domain.usage``
+node_load      what a storage node did, a row for each minute of the last two days
 mailbox        one row each; sorted by address within the cluster, a domain and a home. ``place`` is
                ``LABEL@DOMAIN``, in one column, because PostgreSQL, where it knows little of a table that
                grows, would rather read a whole domain than ask an index of two columns
@@ -33,6 +35,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -43,7 +46,10 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0004"
+from roost.domain.node_load import NODE_LOAD
+from roost.domain.usage import Counts
+
+SCHEMA = "0005"
 """The alembic revision that this code needs; a test compares it with the migrations' head."""
 
 METADATA = MetaData(
@@ -97,6 +103,7 @@ node = Table(
     Column("addresses", TEXT, nullable=False),
     Column("joined", Boolean, nullable=False),
     Column("mailboxes", NUMBER, nullable=False),
+    Column("declared", TEXT, nullable=False, server_default="{}"),
 )
 
 domain = Table(
@@ -258,6 +265,27 @@ report = Table(
     Column("at", TEXT, nullable=False),
     Column("body", TEXT, nullable=False),
     Index("ix_report_kind", "kind"),
+)
+
+mailbox_load = Table(
+    "mailbox_load",
+    METADATA,
+    Column("number", NUMBER, ForeignKey("mailbox.number", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("node", TEXT, nullable=False),
+    Column("since", NUMBER, nullable=False),
+    Column("at", NUMBER, nullable=False),
+    *(Column(f"{life}_{name}", SmallInteger, nullable=False) for life in ("hour", "week") for name in Counts._fields),
+    Column("bytes", NUMBER),
+    Column("messages", NUMBER),
+    Column("pattern", TEXT, nullable=False),
+)
+
+node_load = Table(
+    "node_load",
+    METADATA,
+    Column("node", TEXT, ForeignKey("node.name", ondelete="CASCADE"), primary_key=True),
+    Column("at", NUMBER, primary_key=True, autoincrement=False),
+    *(Column(name, Float, nullable=False) for name in NODE_LOAD),
 )
 
 own_value = Table(

@@ -15,8 +15,10 @@ from typing import Any
 from sqlalchemy import select
 
 from roost.domain.errors import NotFound
-from roost.ports.store import JoinToken, Key, Position, Report
-from roost.store import audit, records, schema
+from roost.domain.node_load import NodeLoad
+from roost.domain.usage import Load
+from roost.ports.store import JoinToken, Key, Merge, Position, Report
+from roost.store import audit, records, schema, usage
 from roost.store.engine import Database, Mode, lock_revision, upsert
 from roost.store.reader import SqlReader
 from roost.store.writer import SqlWriter
@@ -97,6 +99,21 @@ class SqlStore:
         columns = {"node": report.node, "kind": report.kind, "at": records.instant(report.at), "body": report.body}
         with self.database.begin(Mode.NOTE) as connection:
             connection.execute(upsert(connection, schema.report), columns)
+
+    def put_loads(self, node: str, loads: Sequence[Load], merge: Merge) -> Sequence[Load]:
+        """Take down what mailboxes are used whose home the node is; see the port."""
+        with self.database.begin(Mode.NOTE) as connection:
+            mine = usage.at_home(connection, node, (load.number for load in loads))
+            told = [load for load in loads if load.number in mine]
+            known = usage.known(connection, mine)
+            taken = [taken for load in told if (taken := merge(load, known.get(load.number))) is not None]
+            usage.put(connection, node, taken)
+        return told
+
+    def put_node_load(self, node: str, at: int, load: NodeLoad, forget: int) -> None:
+        """Keep one minute of a node, and forget those before ``forget``."""
+        with self.database.begin(Mode.NOTE) as connection:
+            usage.put_minute(connection, node, at, load, forget)
 
     def put_value(self, name: str, value: str) -> None:
         """Set one of the controller's own values."""

@@ -409,6 +409,7 @@ def _node_told(node: Node) -> dict[str, Any]:
         "roles": ", ".join(sorted(node.roles)),
         "addresses": ", ".join(node.addresses),
         "joined": node.joined,
+        "declared": ", ".join(f"{name} {value:g}" for name, value in sorted(node.declared.items())),
     }
 
 

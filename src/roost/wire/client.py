@@ -30,6 +30,7 @@ from roost.wire import resources as r
 from roost.wire.answers import error_of, read, translating
 from roost.wire.probe_messages import ProbeView
 from roost.wire.trace_messages import TimelineView, TraceView
+from roost.wire.usage_resources import LoadView, NodeLoadView
 
 T = TypeVar("T")
 Progress = Callable[[int], None]
@@ -239,6 +240,22 @@ class AdminClient:
         """Return a fresh join token of a node."""
         path = f"/v1/nodes/{_segment(name)}/token"
         return read(self._send("POST", path, query={"valid_minutes": valid_minutes}), r.NodeAdded)
+
+    # What mailboxes are used
+
+    def mailbox_load(self, address: str) -> LoadView:
+        return self._get(f"/v1/mailboxes/{_segment(address)}/load", LoadView)
+
+    def node_loads(self, *, minutes: int = 10) -> list[NodeLoadView]:
+        """Return what the storage nodes did in the last minutes."""
+        return self._get("/v1/nodes/load", list[NodeLoadView], {"minutes": minutes})
+
+    def node_load(self, name: str, *, minutes: int = 10) -> NodeLoadView:
+        return self._get(f"/v1/nodes/{_segment(name)}/load", NodeLoadView, {"minutes": minutes})
+
+    def measure_node(self, name: str) -> r.Written:
+        """Ask a node to measure how strong it is; returns at once."""
+        return read(self._send("POST", f"/v1/nodes/{_segment(name)}/measure"), r.Written)
 
     # What happened, and how it stands
 

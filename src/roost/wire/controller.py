@@ -31,6 +31,7 @@ from roost.wire.agent_messages import (
 )
 from roost.wire.probe_messages import ProbeReply, ProbeRequest
 from roost.wire.resources import Problem
+from roost.wire.usage_messages import UsageReply, UsageReport
 
 _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0  # on top of what the controller may hold a request
@@ -89,6 +90,10 @@ class ControllerClient:
     def probe(self, request: ProbeRequest) -> ProbeReply:
         """Bring what a round of test mail saw, and ask what to try; held for up to ``request.wait`` seconds."""
         return self._ask("/agent/probe", request, ProbeReply, request.wait)
+
+    def usage(self, report: UsageReport) -> UsageReply:
+        """Say what mailboxes are used, and how busy the machine was."""
+        return self._ask("/agent/usage", report, UsageReply)
 
     def close(self) -> None:
         """Close the connection."""

@@ -145,11 +145,23 @@ class NewNode(Resource):
     valid_minutes: int = Field(default=60, ge=1, le=10_080)
 
 
+class Declared(Resource):
+    """How strong a node is said to be: ``cpu`` in reference processors, ``io`` in synced writes a second, the rest in
+    bytes. None leaves a figure as it is; 0 takes it back, so that what the node has measured counts.
+    """
+
+    cpu: float | None = Field(default=None, ge=0, lt=1e6)
+    io: float | None = Field(default=None, ge=0, lt=1e9)
+    memory: float | None = Field(default=None, ge=0, lt=1e18)
+    disk: float | None = Field(default=None, ge=0, lt=1e18)
+
+
 class NodeChange(Resource):
     """What to change of a node; None leaves it as it is, a list replaces the whole."""
 
     roles: list[str] | None = None
     addresses: list[str] | None = None
+    declared: Declared | None = None
 
 
 class WaitingView(Resource):

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from roost.agent.disk import Disk
 from roost.agent.figures.door import Door
 from roost.agent.figures.sampler import Sampler
-from roost.agent.figures.sources import sources
+from roost.agent.figures.sources import of_usage, sources
 from roost.agent.learning.spool import Spool
 from roost.agent.node import Node
 from roost.agent.papers import Papers
@@ -35,6 +35,7 @@ from roost.domain.cluster import Cluster, Policy, Role
 from roost.domain.cluster import Node as Member
 from roost.domain.desired import NodeSettings, Table, settings_for
 from roost.domain.figures import Figure, Glance, Waiting
+from roost.domain.node_load import NodeLoad
 from roost.domain.probe import Mail, Round, Seen, Stage
 from roost.drivers.dovecot.sessions import visitors
 from roost.drivers.null import MemoryTable, NullDriver
@@ -97,7 +98,12 @@ def agent_text(folder: Path) -> str:
     counts.read(10, 1, NAME, 1_000_000, 1_500_000)
     sampler = Sampler(
         lambda: sources(
-            node, host, Spool(str(folder)), lambda: load.look(("/", "/var")), lambda s: of_logs(counts, s)
+            node,
+            host,
+            Spool(str(folder)),
+            lambda: load.look(("/", "/var")),
+            lambda s: of_logs(counts, s),
+            usage=lambda: of_usage(NodeLoad(60.0, logins=2.0), {"strange": 1}),
         )
     )
     sampler.turn()

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import httpx2
 from pydantic import BaseModel
 
+from roost.domain.node_load import NodeLoad
 from roost.domain.probe import Door, Login, Mail, NamedBox, Seen, Stage
 from roost.domain.trace import Fate, Moment, Passage
 from roost.wire import move_resources as m
@@ -21,6 +22,7 @@ from roost.wire import resources as r
 from roost.wire.client import AdminClient
 from roost.wire.probe_messages import ProberView, ProbeView
 from roost.wire.trace_messages import TimelineView, TraceView
+from roost.wire.usage_resources import LoadView, MinuteView, NodeLoadView, RatesView, StrengthView
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 KEY = "k7d2.a-secret-of-the-key"
@@ -151,6 +153,31 @@ PROBE = ProbeView(
     findings=[r.Warned(subject="ns2.test", warning="does not answer.", remedy="Look at it.")],
 )
 
+LOAD = LoadView(
+    address="john@example.test",
+    home="ms1.cluster.test",
+    since=NOON - timedelta(days=30),
+    at=NOON,
+    hour=RatesView(logins=1 / 30, deliveries=0, bytes_in=0, bytes_out=2048, connected=0.5, cpu=0.001),
+    week=RatesView(logins=1 / 60, deliveries=1e-4, bytes_in=10, bytes_out=512, connected=0.25, cpu=0.0005),
+    bytes=3 * 2**30,
+    messages=4711,
+    pattern="000099543210000000001000",
+)
+_MINUTE = NodeLoad(
+    60.0, cpu=1.5, reads=20, writes=80, pressure_cpu=0.25, pressure_io=0.1, disk=1e12, disk_free=6e11, greeting=0.004,
+    login=0.031, logins=12.5, deliveries=0.5, connected=310,
+)  # fmt: skip
+NODE_LOAD = NodeLoadView(
+    node="ms1.cluster.test",
+    mailboxes=3,
+    minutes=[MinuteView(at=NOON, **vars(_MINUTE)), MinuteView(at=NOON, **vars(replace(_MINUTE, cpu=2.5)))],
+    strength=StrengthView(cpu=8, io=900, memory=64 * 2**30, disk=4 * 2**40),
+    measured=StrengthView(cpu=7.4, io=900, memory=64 * 2**30, disk=4 * 2**40, cpu_spread=0.02, io_spread=0.31),
+    measured_at=NOON,
+    declared={"cpu": 8.0},
+)
+
 _EVIDENCE = {"deep": False, "extras": {}, "folders": {"INBOX": {"messages": 42}}}
 CERTIFICATE = m.MoveCertificate(
     move=17,
@@ -279,6 +306,10 @@ def small_cluster() -> FakeApi:
         api.on("POST", f"/v1/moves/{verb}", written)
     api.on("GET", "/v1/traces", TraceView(passages=[passage()], more=False))
     api.on("GET", "/v1/mailboxes/john%40example.test/timeline", TIMELINE)
+    api.on("GET", "/v1/mailboxes/john%40example.test/load", LOAD)
+    api.on("GET", "/v1/nodes/load", [NODE_LOAD])
+    api.on("GET", "/v1/nodes/ms1.cluster.test/load", NODE_LOAD)
+    api.on("POST", "/v1/nodes/ms1.cluster.test/measure", r.Written(revision=0, did=["It is asked."]))
     api.on("GET", "/v1/status", status)
     api.on("GET", "/v1/drift", drift)
     api.on("POST", "/v1/drift", drift)

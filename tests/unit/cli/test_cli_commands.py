@@ -28,6 +28,7 @@ COMMANDS = [
     (["user", "password", "john@example.test", "--password-stdin"], "PATCH", {"password": "Pässword 1"}),
     (["user", "suspend", "john@example.test"], "PATCH", {"suspended": True}),
     (["user", "resume", "john@example.test"], "PATCH", {"suspended": False}),
+    (["user", "load", "john@example.test"], "GET", None),
     (["user", "remove", "John@example.test"], "DELETE", None),
     (
         ["user", "move", "john@example.test", "--to", "ms2.cluster.test", "--deep"],
@@ -64,6 +65,14 @@ COMMANDS = [
     ),
     (["node", "list"], "GET", None),
     (["node", "show", "ms1.cluster.test"], "GET", None),
+    (["node", "load"], "GET", None),
+    (["node", "load", "ms1.cluster.test"], "GET", None),
+    (["node", "measure", "ms1.cluster.test"], "POST", None),
+    (
+        ["node", "set", "ms1.cluster.test", "--cpu", "8", "--disk", "4T"],
+        "PATCH",
+        {"declared": {"cpu": 8, "disk": 4 * 2**40}},
+    ),
     (["node", "remove", "ms1.cluster.test"], "DELETE", None),
     (["node", "token", "ms1.cluster.test"], "POST", None),
     (["status"], "GET", None),

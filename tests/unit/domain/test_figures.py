@@ -33,6 +33,8 @@ _BOUNDED = {
         "path",
         "protocol",
         "queue",
+        "reason",
+        "resource",
     ),
     *("roles", "sender", "stage", "state", "table", "verdict", "version", "warning"),
 }

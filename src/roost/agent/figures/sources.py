@@ -14,15 +14,25 @@ from roost.agent.node import Node
 from roost.domain.cluster import Role
 from roost.domain.desired import NodeSettings
 from roost.domain.figures import Figure, Told
+from roost.domain.node_load import NodeLoad
 from roost.ports.host import IDENTITY_CERTIFICATE, TLS_CERTIFICATE, Host, Load
 
 _CERTIFICATES = {"identity": IDENTITY_CERTIFICATE, "service": TLS_CERTIFICATE}
 
 
 def sources(
-    node: Node, host: Host, spool: Spool, look: Callable[[], Load], counts: Callable[[NodeSettings], list[Told]]
+    node: Node,
+    host: Host,
+    spool: Spool,
+    look: Callable[[], Load],
+    counts: Callable[[NodeSettings], list[Told]],
+    *,
+    usage: Source,
 ) -> Mapping[str, Source]:
-    """Return what there is to ask on this node now; ``counts`` tells what its log files say, on a log node."""
+    """Return what there is to ask on this node now.
+
+    ``counts`` tells what its log files say, on a log node; ``usage`` what its mailboxes are used, on a storage node.
+    """
     settings = node.settings
     found: dict[str, Source] = {
         "machine": lambda: of_machine(look()),
@@ -32,6 +42,7 @@ def sources(
     if settings is not None:
         if Role.STORAGE in settings.roles:
             found["lessons"] = partial(of_lessons, spool, settings)
+            found["usage"] = usage
         if Role.LOG in settings.roles:
             found["log"] = partial(counts, settings)
         for name, driver in node.metered().items():
@@ -78,6 +89,19 @@ def of_node(node: Node) -> Iterator[Figure]:
     yield Figure("roost_controller_answered_timestamp_seconds", node.answered)
     yield Figure("roost_drift_findings_total", node.findings)
     yield Figure("roost_drift_braked", int(node.braked))
+
+
+def of_usage(last: NodeLoad | None, refused: Mapping[str, int]) -> Iterator[Figure]:
+    """Yield what all mailboxes together were used in the last minute, and how long work had to wait."""
+    for reason, count in sorted(refused.items()):
+        yield Figure("roost_usage_refused_total", count, (reason,))
+    if last is not None:
+        yield Figure("roost_usage_logins_per_second", round(last.logins, 4))
+        yield Figure("roost_usage_deliveries_per_second", round(last.deliveries, 4))
+        yield Figure("roost_usage_processor_ratio", round(last.mail_cpu, 4))
+        yield Figure("roost_pressure_ratio", round(last.pressure_cpu, 4), ("cpu",))
+        yield Figure("roost_pressure_ratio", round(last.pressure_io, 4), ("io",))
+        yield Figure("roost_pressure_ratio", round(last.pressure_memory, 4), ("memory",))
 
 
 def of_lessons(spool: Spool, settings: NodeSettings) -> Iterator[Figure]:

@@ -23,10 +23,12 @@ from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.mailstore import DovecotMailstore
 from roost.drivers.dovecot.moves import Moves
 from roost.drivers.dovecot.sessions import Sessions, visitors
+from roost.drivers.dovecot.usage import UsageFile
 from roost.ports.clock import Clock
 from roost.ports.driver import TableStore
 from roost.ports.host import Facts, File, Host, Services
 from roost.ports.mailstore import Mailstore
+from roost.ports.usage import Teller
 
 _UNIT = "dovecot.service"
 _PURGE = "roost-purge.timer"
@@ -50,6 +52,7 @@ class _Parts:
     accounts: Accounts
     moves: Moves
     mailstore: DovecotMailstore
+    usage: UsageFile
 
     @classmethod
     def of(cls, layout: Layout, host: Host, clock: Clock) -> _Parts:
@@ -57,7 +60,8 @@ class _Parts:
         database = Database(layout, host)
         sessions = Sessions(database, layout, host, clock)
         mailstore = DovecotMailstore(database, layout, host)
-        return cls(host, database, sessions, Accounts(database, sessions, clock), Moves(database), mailstore)
+        accounts, usage = Accounts(database, sessions, clock), UsageFile(database, layout, host, clock)
+        return cls(host, database, sessions, accounts, Moves(database), mailstore, usage)
 
 
 class Dovecot:
@@ -115,6 +119,7 @@ class Dovecot:
         """Make sure of the user of all mail and of the accounts, then start, reload, or restart what hangs."""
         self._make_user(host)
         self._open(host).accounts.prepare()
+        self._open(host).usage.prepare()
         self._translate(host, changed)
         units = {self._layout.purge_service, self._layout.purge_timer}
         if units & changed:
@@ -216,6 +221,12 @@ class Dovecot:
             *(Figure("roost_sessions", count, (protocol,)) for protocol, count in sorted(by_protocol.items())),
             Figure("roost_session_users", users),
         )
+
+    def usage(self, host: Host) -> Teller:
+        """Return what tells of each mailbox."""
+        parts = self._open(host)
+        parts.accounts.prepare()
+        return parts.usage
 
     def _open(self, host: Host) -> _Parts:
         """Return the one set of objects for a host: they hold locks and a connection."""

@@ -19,7 +19,7 @@ class Layout:
     """Folder of ``dovecot.conf``; the distribution's ``conf.d`` in it is not read."""
 
     accounts: str = "/var/lib/roost/dovecot"
-    """Folder of ``accounts.db``."""
+    """Folder of ``accounts.db``, and of ``usage.log``."""
 
     mail: str = "/var/vmail"
     run: str = "/run/dovecot"
@@ -98,6 +98,11 @@ class Layout:
     def database(self) -> str:
         """Path of the accounts."""
         return f"{self.accounts}/accounts.db"
+
+    @property
+    def usage(self) -> str:
+        """Path of the file into which Dovecot writes what each mailbox is used."""
+        return f"{self.accounts}/usage.log"
 
     @property
     def doveadm(self) -> str:
