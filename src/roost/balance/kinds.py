@@ -19,6 +19,8 @@ _LEVELS = 12
 
 _COSTS = 16
 NO_KIND = -1
+_CELLS = 200_000
+"""Nodes × kinds at most: what the programme's matrices hold. With many nodes kinds are coarser."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,10 @@ def kinds(fleet: Fleet, free: Flags, move_bytes: float) -> Kinds:
         places.append(_step((cost / mass).astype(np.float32), _COSTS, _COSTS // 2))
         key[part] = np.ravel_multi_index(places, shape)
         counted += np.bincount(key[part][free[part]], minlength=len(counted))
-    known = np.flatnonzero(counted)
-    number = np.full(len(counted), NO_KIND, np.int32)
-    number[known] = np.arange(len(known), dtype=np.int32)
+    number = _numbered(np.flatnonzero(counted), shape, most=max(1, _CELLS // nodes))
     kind = number[key]
     kind[~free] = NO_KIND
-    width = len(known)
+    width = int(number.max(initial=NO_KIND)) + 1
     mass, cost = np.zeros(nodes * width), np.zeros(nodes * width)
     taken = np.zeros((width, len(Dimension)))
     for part in in_chunks(len(boxes)):
@@ -74,6 +74,18 @@ def kinds(fleet: Fleet, free: Flags, move_bytes: float) -> Kinds:
     each: Floats = np.divide(cost, mass, out=np.zeros_like(cost), where=mass > 0)
     mix: Floats = taken / np.maximum(mass.sum(axis=0), 1e-300)[:, None]
     return Kinds(kind, mass, mix, each)
+
+
+def _numbered(known: NDArray[np.intp], shape: tuple[int, ...], *, most: int) -> NDArray[np.int32]:
+    """Return the number of the kind for each place in the shape. Of too many kinds, neighbours become one."""
+    number = np.full(int(np.prod(shape)), NO_KIND, np.int32)
+    places = np.stack(np.unravel_index(known, shape))
+    for factors in range(1, max(shape) + 1):
+        _, which = np.unique(places // factors, axis=1, return_inverse=True)
+        if not len(known) or which.max() < most or factors == max(shape):
+            number[known] = which.ravel()
+            break
+    return number
 
 
 def _step(ratio: NDArray[np.float32], steps: int, middle: int) -> NDArray[np.intp]:

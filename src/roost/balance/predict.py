@@ -5,6 +5,8 @@ is now). The week has a *pattern*: for each of its 168 hours, how many times the
 
     peak = usual · highest of the pattern  +  trust · what now is above usual · pattern of this hour
 
+Memory and disk do not follow the hours, so their pattern is 1.
+
 So a mailbox counts as much as it usually takes in the week's busiest hour. A new habit is believed by a quarter at
 once and wholly within weeks, while one wild hour moves nobody.
 
@@ -65,8 +67,13 @@ def peaks(usual: Floats, now: Floats, pattern: Floats, hour: int, most: Floats) 
     with np.errstate(invalid="ignore"):
         negative = ((usual < 0) | (now < 0)).any(axis=1) & ~missing
         absurd = ((usual > most) | (now > most)).any(axis=1) & ~missing & ~negative
-        peak = usual * pattern.max() + TRUST * np.maximum(now - usual * pattern[hour % HOURS], 0)
+        peak = usual * _by_hour(pattern.max()) + TRUST * np.maximum(now - usual * _by_hour(pattern[hour % HOURS]), 0)
     peak[missing | negative | absurd] = 0
     found = {Rubbish.MISSING: missing, Rubbish.NEGATIVE: negative, Rubbish.ABSURD: absurd}
     refused = {reason: np.flatnonzero(which) for reason, which in found.items() if which.any()}
     return Prediction(peak.astype(np.float32), refused)
+
+
+def _by_hour(factor: float) -> Floats:
+    """Return the factor for the dimensions that follow the hours of the week, 1 for the others."""
+    return np.array([factor, factor, 1.0, 1.0])

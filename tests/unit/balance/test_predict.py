@@ -18,10 +18,10 @@ MOST = np.full(4, 100.0)
 
 def test_the_peak_is_that_of_the_busiest_hour() -> None:
     usual = np.ones((1, 4))
-    assert peaks(usual, usual, PATTERN, 0, MOST).demand.tolist() == [[3.0] * 4]
+    assert peaks(usual, usual, PATTERN, 0, MOST).demand.tolist() == [[3.0, 3.0, 1.0, 1.0]]
     # In the busiest hour itself three times the usual is nothing new.
-    assert peaks(usual, 3 * usual, PATTERN, 10, MOST).demand.tolist() == [[3.0] * 4]
-    assert peaks(usual, 5 * usual, PATTERN, 0, MOST).demand.tolist() == [[4.0] * 4]
+    assert peaks(usual, usual * [3, 3, 1, 1], PATTERN, 10, MOST).demand.tolist() == [[3.0, 3.0, 1.0, 1.0]]
+    assert peaks(usual, 5 * usual, PATTERN, 0, MOST).demand.tolist() == [[4.0, 4.0, 2.0, 2.0]]
 
 
 @pytest.mark.parametrize(
