@@ -24,7 +24,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 
 import numpy as np
 
@@ -42,6 +42,9 @@ _TRIES = 3
 _TINY = 1e-12
 _STEEP = 100
 """How much worse a node is that is one part in a hundred fuller: e times."""
+
+_SHORT = 64
+"""So many nodes are looked at for each unit; every so often all."""
 
 _WORTH = 0.9
 """A round is made only where not more than this part of what is above the goal is left by it."""
@@ -82,6 +85,7 @@ class _Round:
         self._disk = self.rules.disk * nodes.capacity[:, Dimension.DISK]
         self._open = nodes.open
         self._home = boxes.home
+        self._all = np.arange(len(nodes))
         self._scattered = scattered(fleet)
         self._apart = _Apart(fleet)
 
@@ -102,7 +106,7 @@ class _Round:
             # The largest first: they have the fewest places to go.
             size = (found.demand / nodes.capacity.mean(axis=0)).max(axis=1)
             for unit in np.argsort(-size, kind="stable").tolist():
-                target = self._best(found, unit, source, self._loads, self._filled, leave=True)
+                target = self._best(found, unit, source)
                 if target is not None and not self._move(found, unit, source, target, cause):
                     return
 
@@ -141,7 +145,7 @@ class _Round:
             return
         for source, unit, target in self._in_order(ways):
             # Others of an anti-affinity group may have moved since the target was chosen.
-            if not self._apart.allowed(pool.units[source].of(unit), self._open.copy())[target]:
+            if target in self._apart.where(pool.units[source].of(unit)):
                 continue
             if not self._move(pool.units[source], unit, source, target, Cause.LOAD):
                 return
@@ -181,23 +185,25 @@ class _Round:
     def _spread(self, pool: _Pool) -> tuple[dict[int, list[tuple[int, int]]], Floats, list[int]]:
         """Return for each source what it sends where, in the order in which it was chosen; the loads after all of
         it; and the mailboxes that are best where they are."""
-        loads, filled = self._loads.copy(), self._filled.copy()
+        fill = _Fill(self._loads.copy(), self._filled.copy())
+        loads = fill.loads
         for source, unit in pool.chosen:
             loads[source] -= pool.units[source].demand[unit]
         # The largest first: they have the fewest places to go.
         size = np.array([(pool.units[source].demand[unit] / self._aim[source]).max() for source, unit in pool.chosen])
+        near = _Near(self)
         sent: dict[tuple[int, int], int] = {}
         homeless: list[int] = []
         for place in np.argsort(-size, kind="stable").tolist():
             source, unit = pool.chosen[place]
             found = pool.units[source]
-            target = self._best(found, unit, source, loads, filled, leave=False)
-            if target is None or target == source:
+            target = near.best(found, unit, source, fill)
+            if target == source:
                 loads[source] += found.demand[unit]
                 homeless.extend(found.of(unit))
                 continue
             loads[target] += found.demand[unit]
-            filled[target] += found.demand[unit, Dimension.DISK]
+            fill.disks[target] += found.demand[unit, Dimension.DISK]
             sent[source, unit] = target
         ways: dict[int, list[tuple[int, int]]] = {}
         for source, unit in pool.chosen:
@@ -228,30 +234,35 @@ class _Round:
 
     # Both
 
-    def _best(
-        self, found: Units, unit: int, source: int, loads: Floats, filled: Floats, *, leave: bool
-    ) -> int | None:
-        """Return the node that is best for a unit, None where none may have it. Where it need not ``leave``, that
-        can be the one on which it lives.
+    def _best(self, found: Units, unit: int, source: int) -> int | None:
+        """Return the node that is best for a unit that must leave, None where none may have it."""
+        worse = self._worse(found, unit, source, _Fill(self._loads, self._filled), self._all)
+        others = self._others(found.of(unit), source)
+        if others is not None and np.isfinite(worse[others]):
+            return others
+        best = int(np.argmin(worse))
+        return best if np.isfinite(worse[best]) else None
 
-        What counts is how much fuller a node gets, and far more so for one that is full: so it is one that is empty
+    def _worse(self, found: Units, unit: int, source: int, fill: _Fill, among: Places) -> Floats:
+        """Return how much worse a unit makes each of these nodes; infinitely, where it may not go.
+
+        What counts is how much fuller a node gets, and far more so for one that is full: so best is one that is empty
         in what the unit takes. No disk is filled, space that moves free not being counted.
         """
         nodes, taken = self.fleet.nodes, found.demand[unit]
-        fits = self._open & ((nodes.classes & found.classes[unit]) != 0)
-        fits &= filled + taken[Dimension.DISK] <= self._disk
+        fits = self._open[among] & ((nodes.classes[among] & found.classes[unit]) != 0)
+        fits &= fill.disks[among] + taken[Dimension.DISK] <= self._disk[among]
+        fits &= among != source
         if found.pin[unit] != NONE:
-            fits &= np.arange(len(nodes)) == found.pin[unit]
-        fits = self._apart.allowed(found.of(unit), fits)
-        fits[source] = not leave
-        if not fits.any():
-            return None
-        others = self._others(found.of(unit), source) if leave else None
-        if others is not None and fits[others]:
-            return others
-        before = loads / self._aim
-        worse = _weight(before + taken / self._aim) - _weight(before)
-        return int(np.argmin(np.where(fits, worse, np.inf)))
+            fits &= among == found.pin[unit]
+        for node in self._apart.where(found.of(unit)):
+            fits &= among != node
+        return np.where(fits, _added(fill.loads[among], taken, self._aim[among]), np.inf)
+
+    def _worse_at_home(self, found: Units, unit: int, source: int, loads: Floats) -> float:
+        """Return how much worse it is that a unit stays."""
+        here = np.array([source])
+        return float(_added(loads[here], found.demand[unit], self._aim[here])[0])
 
     def _others(self, mailboxes: tuple[int, ...], source: int) -> int | None:
         """Return the node on which the rest of a scattered group lives, if it is one."""
@@ -272,7 +283,7 @@ class _Round:
         capacity = self.fleet.nodes.capacity
         of = source if cause is Cause.LOAD else target
         dimension = Dimension(int(np.argmax(self._loads[of] / self._aim[of])))
-        logins = self.fleet.mailboxes.logins[list(mailboxes)]
+        logins = [float(self.fleet.mailboxes.logins[number]) for number in mailboxes]
         self.moves.append(
             Move(
                 mailboxes=mailboxes,
@@ -284,7 +295,7 @@ class _Round:
                 source_level=float(self._loads[source, dimension] / capacity[source, dimension]),
                 target_level=float(self._loads[target, dimension] / capacity[target, dimension]),
                 takes=float(taken[dimension] / capacity[source, dimension]),
-                logins=nan if np.isnan(logins).all() else float(np.nansum(logins)),
+                logins=sum(told) if (told := [value for value in logins if not isnan(value)]) else nan,
             )
         )
         self.budget = left
@@ -309,9 +320,19 @@ class _Round:
         return self.fleet.moved(*zip(*pairs, strict=True)) if pairs else self.fleet
 
 
-def _weight(levels: Floats) -> Floats:
-    """Return how bad it is to be so full, 1 being the goal; far above it, one part more is no worse than another."""
-    return np.asarray((np.exp(_STEEP * np.minimum(levels - 1, 3)) + np.maximum(levels - 4, 0)).sum(axis=1))
+def _added(loads: Floats, taken: Floats, aim: Floats) -> Floats:
+    """Return how much worse nodes get by a load: each hundredth of the goal counts e times the one before."""
+    before, more = loads / aim - 1, taken / aim
+    steep = np.exp(_STEEP * np.minimum(before, 3)) * np.expm1(np.minimum(_STEEP * more, 300))
+    return np.asarray(steep.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """How full nodes are: the loads, and what is on their disks if nothing that leaves is removed."""
+
+    loads: Floats
+    disks: Floats
 
 
 @dataclass(frozen=True)
@@ -321,6 +342,32 @@ class _Pool:
     units: dict[int, Units]
     chosen: list[tuple[int, int]]
     """Source and unit."""
+
+
+class _Near:
+    """Remembers for a while which nodes were best, so that not all are looked at for each unit."""
+
+    def __init__(self, work: _Round) -> None:
+        self._work = work
+        self._short: dict[int, tuple[int, Places]] = {}
+        """By the dimension of which a unit takes most: units until they are looked for anew, and nodes."""
+
+    def best(self, found: Units, unit: int, source: int, fill: _Fill) -> int:
+        """Return the best node for a unit, its own if that is best."""
+        work = self._work
+        home = work._worse_at_home(found, unit, source, fill.loads)
+        most = int(np.argmax(found.demand[unit] / work._aim[source]))
+        left, among = self._short.get(most, (0, work._all))
+        if not left:
+            worse = work._worse(found, unit, source, fill, work._all)
+            among = np.argsort(worse, kind="stable")[:_SHORT]
+            left, worse = _SHORT // 2, worse[among]
+        else:
+            worse = work._worse(found, unit, source, fill, among)
+        place = int(np.argmin(worse))
+        # Where none of the list will do, the next one looks at all.
+        self._short[most] = (left - 1 if worse[place] < home else 0, among)
+        return int(among[place]) if worse[place] < home else source
 
 
 class _Apart:
@@ -335,14 +382,12 @@ class _Apart:
         for number, group in zip(members.tolist(), boxes.apart[members].tolist(), strict=True):
             self._members.setdefault(group, []).append(number)
 
-    def allowed(self, mailboxes: tuple[int, ...], fits: Flags) -> Flags:
-        """Return the nodes without those where another of a mailbox's group lives."""
-        if self._homes:
-            for number in mailboxes:
-                for other in self._members.get(int(self._group[number]), ()):
-                    if other not in mailboxes:
-                        fits[self._homes[other]] = False
-        return fits
+    def where(self, mailboxes: tuple[int, ...]) -> set[int]:
+        """Return the nodes where another of these mailboxes' groups lives."""
+        if not self._homes:
+            return set()
+        groups = [self._members.get(int(self._group[number]), ()) for number in mailboxes]
+        return {self._homes[other] for members in groups for other in members if other not in mailboxes}
 
     def moved(self, mailboxes: tuple[int, ...], target: int) -> None:
         """Take note of a move."""
