@@ -13,7 +13,7 @@ from math import inf, sqrt
 
 import numpy as np
 
-from roost.balance.fleet import Fleet, Floats, State
+from roost.balance.fleet import EVERY_CLASS, Fleet, Floats, State
 from roost.balance.goals import RULES, Rules
 from roost.balance.moves import Budget, Plan
 from roost.balance.plan import UNLIMITED, plan
@@ -111,7 +111,7 @@ def what_if(
         capacity=grown(nodes.capacity, more),
         base=grown(nodes.base, np.zeros_like(more)),
         state=np.append(state, np.zeros(len(add), np.int8)).astype(np.int8),
-        classes=np.append(nodes.classes, np.full(len(add), 0xFFFF_FFFF, np.uint32)).astype(np.uint32),
+        classes=np.append(nodes.classes, np.full(len(add), EVERY_CLASS, np.uint32)).astype(np.uint32),
         kept=grown(nodes.kept, np.zeros(len(add))),
     )
     return plan(Fleet(changed, fleet.mailboxes), budget, rules)

@@ -86,13 +86,17 @@ class Budget:
 
     def less(self, bytes: int, mailboxes: int, pause_seconds: float) -> Budget | None:
         """Return what is left after a move; None where it is too dear."""
-        left = Budget.__new__(Budget)
-        for name, cost in (("bytes", bytes), ("mailboxes", mailboxes), ("pause_seconds", pause_seconds)):
-            limit = getattr(self, name)
-            if limit is not None and cost > limit:
-                return None
-            object.__setattr__(left, name, None if limit is None else limit - cost)
-        return left
+        limits = (self.bytes, self.mailboxes, self.pause_seconds)
+        if limits == (None, None, None):
+            return self
+        costs = (bytes, mailboxes, pause_seconds)
+        if any(limit is not None and cost > limit for limit, cost in zip(limits, costs, strict=True)):
+            return None
+        return Budget(
+            bytes=None if self.bytes is None else self.bytes - bytes,
+            mailboxes=None if self.mailboxes is None else self.mailboxes - mailboxes,
+            pause_seconds=None if self.pause_seconds is None else self.pause_seconds - pause_seconds,
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roost.balance.fleet import EVERY_CLASS, NONE, Fleet, Floats
+from roost.balance.fleet import EVERY_CLASS, NONE, Flags, Fleet, Floats
 from roost.balance.goals import RULES, Rules
 from roost.domain.errors import NotFound, Refused
 from roost.domain.load import Dimension
@@ -54,9 +54,9 @@ class Placer:
         nodes = self._nodes
         after = (self._loads + np.array(newcomer.demand)) / nodes.capacity
         fits = nodes.open.copy()
-        self._narrow(fits, "No storage node takes mailboxes now.", "Add one with 'roost node add', or undrain one.")
+        _check(fits, "No storage node takes mailboxes now.", "Add one with 'roost node add', or undrain one.")
         fits &= (nodes.classes & newcomer.classes) != 0
-        self._narrow(fits, "No open node offers its class of service.", "Let a node offer it.")
+        _check(fits, "No open node offers its class of service.", "Let a node offer it.")
         why = ""
         only = newcomer.pin if newcomer.pin != NONE else self._groups.get(newcomer.together, NONE)
         if only != NONE:
@@ -65,26 +65,22 @@ class Placer:
             here = np.arange(len(nodes)) == only
             why = "it is pinned there" if newcomer.pin != NONE else "its group lives there"
             fits &= here
-            self._narrow(fits, f"It belongs on {nodes.names[only]}, which may not take it.", "Move its group or pin.")
+            _check(fits, f"It belongs on {nodes.names[only]}, which may not take it.", "Move its group or pin.")
         taken = list(self._apart.get(newcomer.apart, ()))
         fits[taken] = False
-        self._narrow(fits, "On every node lives one whom it is kept apart from.", "Add a node, or leave it out.")
+        _check(fits, "On every node lives one whom it is kept apart from.", "Add a node, or leave it out.")
         for dimension in Dimension:
             limit = self._rules.disk if dimension is Dimension.DISK else 1.0
             level = after[:, dimension]
             if dimension is Dimension.DISK:
                 level = level + nodes.kept / nodes.capacity[:, dimension]
             fits &= (level <= limit) | (newcomer.demand[dimension] <= 0)
-            self._narrow(fits, f"No node that may have it has {dimension.word} left.", "Add a node, or balance.")
+            _check(fits, f"No node that may have it has {dimension.word} left.", "Add a node, or balance.")
         node = int(np.argmin(np.where(fits, after.max(axis=1), np.inf)))
         self._take(newcomer, node)
         fullest = Dimension(int(np.argmax(after[node])))
         why = why or f"it stays the emptiest: its {fullest.word} is at {100 * after[node, fullest]:.0f} %"
         return Placed(node, f"{nodes.names[node]}: {why}.")
-
-    def _narrow(self, fits: np.ndarray, refusal: str, remedy: str) -> None:
-        if not fits.any():
-            raise Refused(refusal, field="home", remedy=remedy)
 
     def _take(self, newcomer: Newcomer, node: int) -> None:
         self._loads[node] += newcomer.demand
@@ -92,3 +88,9 @@ class Placer:
             self._groups.setdefault(newcomer.together, node)
         if newcomer.apart != NONE:
             self._apart.setdefault(newcomer.apart, set()).add(node)
+
+
+def _check(fits: Flags, refusal: str, remedy: str) -> None:
+    """Refuse where no node is left."""
+    if not fits.any():
+        raise Refused(refusal, field="home", remedy=remedy)

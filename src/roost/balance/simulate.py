@@ -1,4 +1,4 @@
-"""Weeks of a fleet's life, with the very placement, prediction and plan that a cluster has.
+"""Weeks of a fleet's life, with the very placement, prediction and plan of this room.
 
 Every day: some users change their habits, mailboxes grow, newcomers are placed, a node may be away, loads are
 measured (not exactly), peaks are predicted from that, a plan is made within the day's budget, and carried out. Beside

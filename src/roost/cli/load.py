@@ -97,6 +97,7 @@ def of_node(name: str = "", /, *, minutes: int = 10, options: Common = COMMON, s
         all_ = client.node_loads(minutes=minutes)
         if out.json:
             out.document(all_)
+            return
         out.table(
             ("NODE", "MAILBOXES", *_COLUMNS, "STRENGTH"),
             [(one.node, one.mailboxes, *_cells(one.minutes), _strength(one.strength)) for one in all_],

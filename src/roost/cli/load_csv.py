@@ -52,7 +52,9 @@ def read_load(path: Path) -> tuple[list[str], list[tuple[float, ...]]]:
         for name in wrong:
             column = 1 + sum(len(field) + 1 for field in row[: header.index(name)])
             findings.append(Finding(rows.line_num, column, name, f"{name} is no figure from 0 up."))
-        homes.append(row[header.index("home")].strip())
+        if not (home := row[header.index("home")].strip()):
+            findings.append(Finding(rows.line_num, 1, "home", "home is empty."))
+        homes.append(home)
         figures.append(tuple(value or 0.0 for value in taken))
     if not homes and not findings:
         findings.append(Finding(1, 1, "", "There is no mailbox in it."))

@@ -41,7 +41,7 @@ def simulate(
 ) -> None:
     """Show what placing and balancing bring, for weeks of a cluster that need not exist.
 
-    The very code that places mailboxes and plans moves in a cluster is given invented
+    The code that places mailboxes and plans moves by load is given invented
     users: some look for mail every 30 seconds, some once a day, as many in each factor
     of two; with days, nights and weekends, new users, changing habits, and nodes of
     which some are twice as fast. Beside it stands the same cluster with round robin,
@@ -94,6 +94,8 @@ def simulate(
     _check("every", every, 1, 3650)
     _check("moves", moves, 0, MOST_MAILBOXES)
     _check("seed", seed, 0, 2**32 - 1)
+    if svg is not None and not svg.absolute().parent.is_dir():
+        raise BadSetting(f"There is no folder {svg.absolute().parent}.", field="svg", remedy="Make it first.")
     # Loaded here and not above: help need not wait for numpy.
     from roost.balance.moves import Budget  # noqa: PLC0415
     from roost.balance.simulate import Scenario  # noqa: PLC0415

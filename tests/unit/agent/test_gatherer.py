@@ -14,7 +14,7 @@ from roost.agent.figures.sources import of_usage
 from roost.agent.usage.book import Book
 from roost.agent.usage.gatherer import Gatherer
 from roost.domain import usage
-from roost.domain.errors import ControllerAway
+from roost.domain.errors import ControllerAway, DaemonFailed
 from roost.domain.node_load import Counters, Look, Strength
 from roost.domain.usage import HOUR, WEEK, Counts, Deed, Load, Size
 from roost.ports.usage import Reading
@@ -99,6 +99,19 @@ def test_the_book_survives_and_goes_on_from_its_place(path: Path, book: Book) ->
 def test_a_damaged_book_is_set_aside(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"this is no database, and has never been one " * 100)
+    found = Book(path)
+    assert found.place == 0
+    assert path.with_suffix(".damaged").exists()
+    found.close()
+
+
+def test_a_book_of_which_a_part_is_damaged_is_set_aside(path: Path) -> None:
+    book = Book(path)
+    book.take([Deed(number, 60, _LOGIN) for number in range(1, 400)], 4321, _NOW)
+    book.close()
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes(whole[:half] + b"\x55" * (len(whole) - half))
     found = Book(path)
     assert found.place == 0
     assert path.with_suffix(".damaged").exists()
@@ -213,6 +226,7 @@ class _Teller:
         self.readings: list[Reading] = []
         self.asked: list[int] = []
         self.sized: list[int] = []
+        self.unreadable: set[int] = set()
         self.forgot: list[int] = []
         self.wipes = False
 
@@ -226,6 +240,8 @@ class _Teller:
 
     def size(self, number: int) -> Size | None:
         self.sized.append(number)
+        if number in self.unreadable:
+            raise DaemonFailed("It hangs.")
         return Size(1000 * number, number)
 
 
@@ -319,6 +335,14 @@ def test_an_agent_that_was_killed_goes_on_from_its_place(bench: _Bench) -> None:
     bench.turn()
     assert bench.teller.asked[-1] == 1, place
     assert bench.measured == 1, "how strong the machine is was kept"
+
+
+def test_a_mailbox_that_cannot_be_looked_at_keeps_nobody_from_his_turn(bench: _Bench) -> None:
+    bench.teller.unreadable = {7}
+    bench.turn(Deed(7, 60, _LOGIN), Deed(8, 60, _LOGIN))
+    assert {row[0] for row in bench.controller.reports[-1].loads} == {7, 8}
+    bench.turn()
+    assert bench.teller.sized == [7, 8]
 
 
 def test_what_is_kept_is_wiped_out_where_it_was_told(bench: _Bench) -> None:

@@ -39,7 +39,11 @@ def test_the_budget_is_kept(roost: Roost) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("mailboxes", "0"), ("nodes", "1001"), ("fullness", "0"), ("growth", "-1"), ("bytes", "x")]
+    ("option", "value"),
+    [
+        *(("mailboxes", "0"), ("nodes", "1001"), ("fullness", "0"), ("growth", "-1"), ("bytes", "x")),
+        ("svg", "/there/is/no/such/folder.svg"),
+    ],
 )
 def test_what_cannot_be_names_the_field(roost: Roost, option: str, value: str) -> None:
     ran = roost("simulate", f"--{option}={value}")
@@ -57,11 +61,13 @@ def test_recorded_load(roost: Roost, tmp_path: Path) -> None:
 
 def test_faults_of_a_file_have_their_places(roost: Roost, tmp_path: Path) -> None:
     file = tmp_path / "rates.csv"
-    file.write_text("home,logins,cpu,io,memory,size\nms1,1,2,3,4,5\nms1,x,2,-3,4,nan\nms1,1\n")
+    file.write_text("home,logins,cpu,io,memory,size\nms1,1,2,3,4,5\nms1,x,2,-3,4,nan\nms1,1\n ,1,2,3,4,5\n")
     findings = roost("simulate", "--load", str(file), "-o", "json").err
     assert roost("simulate", "--load", str(file)).status == 2
-    for words in ('"line": 3', '"column": 5', '"field": "logins"', '"field": "io"', '"field": "size"', '"line": 4'):
+    for words in ('"line": 3', '"column": 5', '"line": 4', '"line": 5'):
         assert words in findings
+    for field in ("logins", "io", "size", "home"):
+        assert f'"field": "{field}"' in findings
     file.write_text("home,logins\n")
     assert "names no column cpu" in roost("simulate", "--load", str(file), "-o", "json").err
     assert roost("simulate", "--load", str(tmp_path / "none")).status == 2

@@ -80,6 +80,8 @@ class Book:
         version = file.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, _VERSION):
             raise sqlite3.DatabaseError(f"It has version {version}.")
+        if (found := file.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(found)
         if version == 0:
             file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
         return file

@@ -19,7 +19,7 @@ import structlog
 
 from roost.agent.usage.book import Book
 from roost.domain import usage
-from roost.domain.errors import RoostError
+from roost.domain.errors import DaemonFailed, RoostError
 from roost.domain.node_load import Look, NodeLoad, Strength, is_possible, minute
 from roost.domain.usage import Counts, Deed, Size, Time
 from roost.ports.usage import Teller
@@ -98,6 +98,8 @@ class Gatherer:
                 _log.warning("usage", reason=str(error))
             except Exception:  # noqa: BLE001 - the thread must live: a fault in one turn is logged, the next may be good
                 _log.exception("usage: a fault")
+                # Should the file be damaged, it is found out when it is opened.
+                self._close_book()
 
     def turn(self) -> None:
         """Do all of it once."""
@@ -119,6 +121,11 @@ class Gatherer:
         if self._book is None:
             self._book = self._open_book()
         return self._book
+
+    def _close_book(self) -> None:
+        book, self._book = self._book, None
+        if book is not None:
+            book.close()
 
     def _clock(self) -> float:
         """Return the time as it is believed."""
@@ -153,7 +160,13 @@ class Gatherer:
         for number in book.to_look_at(_LOOKS, at - _LOOK_AGAIN_SECONDS):
             if self._stopping.is_set():
                 break
-            found[number] = teller.size(number)
+            try:
+                found[number] = teller.size(number)
+            except DaemonFailed as error:
+                # Its turn is over all the same: one that cannot be looked at must not keep others from theirs.
+                _log.warning("usage: a mailbox's size", mailbox=number, reason=str(error))
+                found[number] = None
+                break
         if found:
             book.looked(found, at)
 

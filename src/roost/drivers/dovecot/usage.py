@@ -96,7 +96,10 @@ class UsageFile:
         return Reading(place + end, deeds, dict(refused), more=place + end < size)
 
     def forget(self, place: int) -> int:
-        """Cut off what was read: it names senders and subjects. A line that Dovecot writes in this moment is lost."""
+        """Cut off what was read: it names senders and subjects.
+
+        A line that Dovecot writes in this moment is lost; so are those after ``place`` if the agent is killed in it.
+        """
         try:
             with self._path.open("r+b") as file:
                 size = os.fstat(file.fileno()).st_size

@@ -13,17 +13,8 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 CODES = ("logins", "deliveries", "bytes_in", "bytes_out", "connected", "cpu")
 MINUTE = (
     *("seconds", "cpu", "waiting", "running", "reads", "writes", "bytes_read", "bytes_written"),
-    *(
-        "pressure_cpu",
-        "pressure_io",
-        "pressure_memory",
-        "memory",
-        "memory_available",
-        "disk",
-        "disk_free",
-        "greeting",
-        "login",
-    ),
+    *("pressure_cpu", "pressure_io", "pressure_memory"),
+    *("memory", "memory_available", "disk", "disk_free", "greeting", "login"),
     *("logins", "deliveries", "bytes_in", "bytes_out", "connected", "mail_cpu", "refused"),
 )
 
