@@ -11,7 +11,7 @@ from tests.cluster.users import PASSWORD, fresh
 from roost.lab.accounting import Event, Fault, Snapshot, faults
 from roost.lab.cluster import DOMAIN, Cluster
 from roost.lab.machine import Machine
-from roost.lab.traffic import User, account, fill
+from roost.lab.traffic import Traffic, User, account, fill
 
 OVER = ("done", "undone")
 GIVEN = ("settling", "done")
@@ -21,7 +21,7 @@ HOLD = 5.0
 """Seconds after which a hold is lifted whatever happens (policy ``hold_seconds``)."""
 
 SLACK = 1.0
-"""What a login may take beside that, on a machine that the whole cluster shares."""
+"""What a login may take beside that and what a neighbour's takes: who watches the hold is busy, too."""
 
 View = dict[str, Any]
 
@@ -33,6 +33,13 @@ def user_on(cluster: Cluster, home: Machine, stem: str, messages: int = 0, **fil
     if messages:
         fill(home, [address], {"INBOX": messages}, **filling)
     return user(address)
+
+
+def neighbour_on(cluster: Cluster, home: Machine) -> Traffic:
+    """Measure the logins of somebody beside the moved user: what a login costs just now, with nothing held."""
+    beside = Traffic(cluster.client.machine, user_on(cluster, home, "neighbour"))
+    beside.probe(every=0.2, at_once=5)
+    return beside
 
 
 def user(address: str, domain: str = DOMAIN) -> User:
