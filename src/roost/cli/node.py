@@ -6,8 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from roost.cli import load
-from roost.cli.ask import sure
+from roost.cli import load, node_lives
 from roost.cli.options import COMMON, WRITING, Common, Writing
 from roost.cli.output import Output
 from roost.cli.receipts import settle
@@ -103,6 +102,7 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
             ("Roles", roles_of(found)),
             ("Addresses", " ".join(found.addresses)),
             ("State", state_of(found)),
+            *([("Since", found.since.isoformat(sep=" ", timespec="seconds"))] if found.since else []),
             ("Seen", found.seen.isoformat(sep=" ", timespec="seconds") if found.seen else "never"),
             ("Mailboxes", found.mailboxes),
             ("Health", health_of(found)),
@@ -172,30 +172,6 @@ def set_(
 
 
 @app.command
-def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, session: Use) -> None:
-    """Remove a node that is no mailbox's home.
-
-    Its certificate is worthless from then on.
-
-    For example:
-      roost node remove ms1.cluster.test
-      roost node remove ms1.cluster.test --dry-run
-
-    Parameters
-    ----------
-    name
-        The node.
-    yes
-        Do not ask.
-    """
-    node = host_name(name, field="node")
-    if not sure(f"Remove the node {node}?", yes=yes or options.dry_run):
-        session.out(options).note("Nothing was done.")
-        return
-    settle(session, options, session.client().remove_node(node, dry_run=options.dry_run))
-
-
-@app.command
 def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, session: Use) -> None:
     """Get a fresh token with which a node joins, or joins anew.
 
@@ -220,6 +196,9 @@ def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, se
     _show_token(session, out, added, node)
 
 
+app.command(node_lives.drain)
+app.command(node_lives.undrain)
+app.command(node_lives.retire)
 app.command(load.of_node, name="load")
 app.command(load.measure)
 
