@@ -24,7 +24,6 @@ from roost.domain.desired import rows_of_alias
 from roost.domain.errors import AlreadyExists, NotFound, StillInUse
 from roost.domain.move import OPEN, Move
 from roost.domain.names import Address
-from roost.domain.node_life import Life
 from roost.domain.senders import SenderEntry, row_of
 from roost.domain.testbox import rows_with_node
 from roost.ports.store import PROBE, Step
@@ -411,7 +410,7 @@ def _node_told(node: Node) -> dict[str, Any]:
         "addresses": ", ".join(node.addresses),
         "joined": node.joined,
         "declared": ", ".join(f"{name} {value:g}" for name, value in sorted(node.declared.items())),
-        "life": "" if node.life is Life.ACTIVE else str(node.life),
+        "life": str(node.life),
     }
 
 

@@ -13,12 +13,13 @@ from world import MS1, MS2, MX1, NS1
 from roost.control import domains, mailboxes, moves, node_lives, nodes
 from roost.control.drain_steps import AGAIN, STALLED
 from roost.control.drainer import Progress
+from roost.control.figures import figures
 from roost.control.probes import Probes
 from roost.control.receipts import receipt
 from roost.control.status import status
 from roost.domain.cluster import Node
 from roost.domain.errors import Refused, StillInUse, Unavailable
-from roost.domain.figures import Glance
+from roost.domain.figures import Figure, Glance, Told
 from roost.domain.move import OPEN, Said, State
 from roost.domain.node_life import Life
 from roost.ports.world import Record
@@ -106,7 +107,14 @@ def test_a_store_is_emptied_and_may_be_switched_off(bench: Drain) -> None:
         bench.store, bench.followers, bench.mover, bench.drainer, Probes(bench.clock.at), now=bench.clock.at
     )
     assert MS1 not in {warned.subject for warned in told.warnings}, "it is off, and nobody notices"
+    names = {one.name for one in figures(told, bench.mover.pauses(), 0.0) if _tells_of(one, MS1)}
+    assert {"roost_node_leaving", "roost_node_joined"} <= names
+    assert "roost_node_connected" not in names
     assert MS1 not in {line.node for line in receipt(bench.store, bench.followers, revision, bench.clock.at).lines}
+
+
+def _tells_of(told: Told, node: str) -> bool:
+    return isinstance(told, Figure) and told.labels == (node,)
 
 
 def test_nothing_new_comes_to_a_node_that_leaves(bench: Drain) -> None:
