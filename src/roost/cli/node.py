@@ -16,6 +16,7 @@ from roost.cli.status import health_of, roles_of, state_of
 from roost.domain.cluster import Node
 from roost.domain.errors import BadSetting
 from roost.domain.names import host_name
+from roost.domain.node_life import Life
 from roost.wire.resources import Declared, NewNode, NodeAdded, NodeChange, NodeView
 
 app = App(name="node")
@@ -93,7 +94,8 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
     name
         The node.
     """
-    out, found = session.out(options), session.client().node(host_name(name, field="node"))
+    out, client = session.out(options), session.client()
+    found = client.node(host_name(name, field="node"))
     if out.json:
         out.document(found)
     out.facts(
@@ -110,6 +112,8 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
             *((f"Has {table} to", revision) for table, revision in sorted(found.positions.items())),
         ]
     )
+    if found.life is not Life.ACTIVE and not out.json:
+        node_lives.show(out, client.drain(found.name))
 
 
 @app.command(name="set")

@@ -58,10 +58,13 @@ def drain(name: str, /, *, watch: bool = False, yes: bool = False, options: Writ
         out.note("Nothing was done.")
         return 0
     written = client.drain_node(node, dry_run=options.dry_run)
-    if options.dry_run or not watch:
+    if options.dry_run:
         settle(session, options, written)
-        if not out.json and not options.dry_run:
-            _show(out, client.drain(node))
+        return 0
+    if not watch:
+        settle(session, options, written, also=lambda: {"drain": client.drain(node)})
+        if not out.json:
+            show(out, client.drain(node))
         return 0
     tell_done(out, written)
     last: DrainView | None = None
@@ -71,7 +74,7 @@ def drain(name: str, /, *, watch: bool = False, yes: bool = False, options: Writ
         out.document({**written.model_dump(mode="json"), "drain": last})
     if last is None:
         return UNAVAILABLE
-    _show(out, last)
+    show(out, last)
     return 0 if last.life is Life.DRAINED else REFUSED
 
 
@@ -143,11 +146,12 @@ def _watch(out: Output, ask: Callable[[], DrainView]) -> DrainView:
                 kinds = [rest.what for rest in found.left]
                 if not screen.seen and kinds != told:
                     told = kinds
-                    _show(out, found)
+                    show(out, found)
             time.sleep(_EVERY_SECONDS)
 
 
-def _show(out: Output, found: DrainView) -> None:
+def show(out: Output, found: DrainView) -> None:
+    """Print how far a node is."""
     for line in lines_of(found):
         out.say(line)
 

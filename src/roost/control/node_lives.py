@@ -67,7 +67,10 @@ def _follows(tx: Writer, cluster: Cluster, node: Node) -> Iterator[str]:
         yield "Our zones no longer name it; take it out of the delegations above them, too."
     if Role.LOG in node.roles:
         others = [n.name for n in cluster.serving(Role.LOG) if n.joined and n.name != node.name]
-        yield f"Logs go to {' and '.join(others)}." if others else "From now on no node collects logs."
+        if others:
+            yield f"Logs go to {' and '.join(others)} only."
+        else:
+            yield "No other node collects logs: they still go to it, and nowhere once it is retired."
 
 
 def undrain(store: Store, actor: str, name: str, now: datetime, *, dry_run: bool = False) -> Done:

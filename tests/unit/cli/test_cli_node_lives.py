@@ -34,6 +34,8 @@ def test_a_drain_is_told(roost: Roost, api: FakeApi) -> None:
         "Mind the gap.",
     ]
     assert api.asked[0].method == "POST"
+    document = roost("node", "drain", MS1, "-o", "json").json
+    assert (document["drain"]["batch"], document["receipt"]["done"]) == ("drain-17", True)
 
 
 def test_a_drain_is_watched_to_its_end(roost: Roost, api: FakeApi) -> None:
@@ -79,7 +81,9 @@ def test_lists_show_the_state(roost: Roost, api: FakeApi) -> None:
     api.on("GET", "/v1/nodes", [off])
     assert "drained, not connected" in roost("node", "list").out
     api.on("GET", f"/v1/nodes/{MS1}", off)
-    assert "2026-11-23 12:00:00" in roost("node", "show", MS1).out
+    shown = roost("node", "show", MS1).out
+    assert "2026-11-23 12:00:00" in shown
+    assert "Left: 30 mailboxes live there." in shown
 
 
 def test_times_and_stalls() -> None:
