@@ -113,10 +113,7 @@ def _of_mailboxes(node: Node, found: Found) -> Iterator[Rest]:
 
 def _of_records(node: Node, found: Found, now: datetime) -> Iterator[Rest]:
     forgotten = timedelta(seconds=APEX_TTL + REMEMBERED if Role.DNS in node.roles else REMEMBERED)
-    if found.complete is None:
-        if not found.others:
-            yield Rest("others", "It is not known yet whether the others have been told.")
-    elif now < found.complete + forgotten:
+    if found.complete and now < found.complete + forgotten:
         yield Rest("answers", "The others may remember it for a while.", until=found.complete + forgotten)
     if not found.looked:
         yield Rest("records", "DNS has not been asked yet which records name it.")

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from roost.control import nodes
 from roost.control.drain_steps import MX_ROLES, STALLED, Found, Rest, Sighting, again, notes, rests, turned
 from roost.control.followers import Followers
+from roost.control.move_limits import within
 from roost.control.moves import ask_away
 from roost.domain.cluster import Cluster, Mailbox, Node, Role
 from roost.domain.errors import Unavailable
@@ -176,14 +177,16 @@ class Drainer:
             and seen[other.name].connected(now)
             and seen[other.name].positions.get(SETTINGS, 0) < head
         ]
-        watched.complete = None if others else watched.complete or now
+        if not others:
+            # Once is enough: what follows later is another change.
+            watched.complete = watched.complete or now
         here = self._followers.seen(node.name)
         watched.idle = watched.idle or now if here.connected(now) and here.glance.queue == 0 else None
         found = Found(
             mailboxes=view.count_mailboxes(home=node.name),
             moves=_naming(view, node.name),
             seen=here,
-            others=others,
+            others=() if watched.complete else others,
             complete=watched.complete,
             idle=watched.idle,
             records=_sightings(view, node.name),
@@ -197,7 +200,8 @@ class Drainer:
         watched = self._of(node)
         mailboxes = view.count_mailboxes(home=node.name)
         picture = (mailboxes, _naming(view, node.name), left)
-        if picture != watched.picture or any(rest.until for rest in left):
+        waits = any(rest.until for rest in left) or not within(view.cluster().policy.move_hours, now)
+        if picture != watched.picture or waits:
             watched.picture, watched.changed = picture, now
         if node.batch and (not watched.samples or now - watched.samples[-1][0] >= _SAMPLE):
             watched.samples.append((now, mailboxes, view.bytes_at(node.name)))
