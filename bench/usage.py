@@ -83,14 +83,17 @@ def agent_seconds(instance: Instance, folder: Path, place: int) -> tuple[float, 
     book = Book(folder / "usage.db")
     at = float(book.kept("bench") or 1.8e9) + 300
     book.keep("bench", str(at))
-    began = time.thread_time()
+    spent = 0.0
     while True:
+        began = time.thread_time()
         found = teller.read(place)
+        spent += time.thread_time() - began
         deeds = [
             deed._replace(number=deed.number * 10_000 + session, counts=deed.counts._replace(logins=1))
             for deed in found.deeds
             for session in range(int(deed.counts.logins))
         ]
+        began = time.thread_time()
         book.take(deeds, found.place, at)
         loads = book.loads(at, ROWS, PATTERNS)
         report = UsageReport(
@@ -100,10 +103,10 @@ def agent_seconds(instance: Instance, folder: Path, place: int) -> tuple[float, 
         )
         report.model_dump_json()
         book.told(loads, at)
+        spent += time.thread_time() - began
         place = found.place
         if not found.more:
             break
-    spent = time.thread_time() - began
     book.close()
     return spent, place
 

@@ -26,13 +26,13 @@ class Reading:
 
 
 class Teller(Protocol):
-    """What the server tells of each mailbox. Both methods raise ``DaemonFailed``."""
+    """What the server tells of each mailbox. All methods raise ``DaemonFailed``."""
 
     def read(self, place: int) -> Reading:
-        """Return what sessions and deliveries did that ended since a place (0: the beginning); a part of it at once.
+        """Return what sessions and deliveries did that ended since a place (0: the beginning); a part of it at once."""
 
-        What lies before ``place`` is told no more and may be gone: it is to be on the disk already.
-        """
+    def forget(self, place: int) -> int:
+        """Wipe out what lies before a place, once it is kept elsewhere; returns the place where reading goes on."""
 
     def size(self, number: int) -> Size | None:
         """Return how large a mailbox is; None where it is not here, or may not be looked at. Costs milliseconds."""

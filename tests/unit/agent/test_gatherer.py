@@ -213,10 +213,16 @@ class _Teller:
         self.readings: list[Reading] = []
         self.asked: list[int] = []
         self.sized: list[int] = []
+        self.forgot: list[int] = []
+        self.wipes = False
 
     def read(self, place: int) -> Reading:
         self.asked.append(place)
         return self.readings.pop(0) if self.readings else Reading(place, [], {}, more=False)
+
+    def forget(self, place: int) -> int:
+        self.forgot.append(place)
+        return 0 if self.wipes else place
 
     def size(self, number: int) -> Size | None:
         self.sized.append(number)
@@ -313,6 +319,14 @@ def test_an_agent_that_was_killed_goes_on_from_its_place(bench: _Bench) -> None:
     bench.turn()
     assert bench.teller.asked[-1] == 1, place
     assert bench.measured == 1, "how strong the machine is was kept"
+
+
+def test_what_is_kept_is_wiped_out_where_it_was_told(bench: _Bench) -> None:
+    bench.teller.wipes = True
+    bench.turn(Deed(7, 60, _LOGIN))
+    assert bench.teller.forgot[-1] > 0
+    bench.turn()
+    assert bench.teller.asked[-1] == 0
 
 
 def test_rubbish_is_counted_and_the_machine_s_restart_is_no_minute(bench: _Bench) -> None:

@@ -143,7 +143,10 @@ class Gatherer:
                 done = usage.together([done, *(deed.counts for deed in deeds)])
             place, deeds = found.place, []
             if not found.more or self._stopping.wait(_PAUSE_SECONDS):
-                return done, refused
+                break
+        if (rest := teller.forget(place)) != place:
+            book.take([], rest, at)
+        return done, refused
 
     def _sizes(self, teller: Teller, book: Book, at: float) -> None:
         found: dict[int, Size | None] = {}

@@ -17,7 +17,7 @@ imap_command_finished           2.3 only, which has no bytes in the first: comma
 
 A process counts whole ticks (10 ms), a poll takes less: most say 0, some 1. The sum is right, a single one is not.
 
-The file only grows under Dovecot's hand. What was read to its end is cut off; a reader that was away for long skips
+The file only grows under Dovecot's hand. What was read and kept is cut off; a reader that was away for long skips
 what is too much. A line that is not whole yet is left for the next time. A file that was cut or replaced is read from
 its beginning: a place is good only where a line ends before it.
 """
@@ -39,9 +39,6 @@ from roost.ports.host import File, Host
 from roost.ports.usage import Reading
 
 _CHUNK = 4 << 20
-_CUT = 1 << 20
-"""What was read is cut off once there is so much of it."""
-
 _SKIP = 256 << 20
 """A reader that is so much behind leaves it: it would be at it for minutes, and all that would be late."""
 
@@ -80,11 +77,6 @@ class UsageFile:
                 size = os.fstat(file.fileno()).st_size
                 if place and not _ends_a_line(file.fileno(), place, size):
                     place = 0
-                if place == size:
-                    if size > _CUT:
-                        # What Dovecot writes in this moment is lost; it is not counted twice.
-                        file.truncate(0)
-                    return Reading(place, [], {}, more=False)
                 skipped = size - place > _SKIP
                 if skipped:
                     place = size - _CHUNK
@@ -102,6 +94,21 @@ class UsageFile:
             done.take(line)
         deeds = list(self._deeds(done, refused))
         return Reading(place + end, deeds, dict(refused), more=place + end < size)
+
+    def forget(self, place: int) -> int:
+        """Cut off what was read: it names senders and subjects. A line that Dovecot writes in this moment is lost."""
+        try:
+            with self._path.open("r+b") as file:
+                size = os.fstat(file.fileno()).st_size
+                if not place or size - place > _CHUNK or not _ends_a_line(file.fileno(), place, size):
+                    return place
+                rest = os.pread(file.fileno(), _CHUNK, place)
+                file.truncate(0)
+            with self._path.open("ab") as file:
+                file.write(rest)
+        except OSError as error:
+            raise DaemonFailed(f"{self._path} cannot be cut: {error.strerror}.") from error
+        return 0
 
     def size(self, number: int) -> Size | None:
         """Ask Dovecot, which keeps both in the folders' indexes for the quota."""
