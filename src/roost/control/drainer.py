@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from roost.control import nodes
 from roost.control.drain_steps import MX_ROLES, STALLED, Found, Rest, Sighting, again, notes, rests, turned
-from roost.control.followers import Followers
+from roost.control.followers import SILENT, Followers
 from roost.control.move_limits import within
 from roost.control.moves import ask_away
 from roost.domain.cluster import Cluster, Mailbox, Node, Role
@@ -92,6 +92,7 @@ class Drainer:
         self._followers = followers
         self._clock = clock
         self._world = world
+        self._started = clock.now()
         self._lock = threading.RLock()
         self._watched: dict[tuple[str, datetime | None], _Watched] = {}
 
@@ -123,7 +124,7 @@ class Drainer:
             if not left and not self._rests(tx, node, now):
                 tx.put_node(turned(node, Life.DRAINED, now), "node drained")
                 return True
-            return self._ask_moves(tx, node, now)
+            return due and self._ask_moves(tx, node, now)
 
     def _of(self, node: Node) -> _Watched:
         return self._watched.setdefault(_drain(node), _Watched())
@@ -177,8 +178,8 @@ class Drainer:
             and seen[other.name].connected(now)
             and seen[other.name].positions.get(SETTINGS, 0) < head
         ]
-        if not others:
-            # Once is enough: what follows later is another change.
+        if not others and now - self._started >= SILENT:
+            # Whoever is there has been heard by now. Once is enough: what follows later is another change.
             watched.complete = watched.complete or now
         here = self._followers.seen(node.name)
         watched.idle = watched.idle or now if here.connected(now) and here.glance.queue == 0 else None
