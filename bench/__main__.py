@@ -16,6 +16,7 @@ NAMES = {
     "polling": "polling sessions on a storage node, against Dovecot's defaults and through a proxy",
     "usage": "what it costs a storage node to know what each mailbox is used, against the same without",
     "moving": "live moves as clients see them, against doveadm backup, the recipe by hand, and a copy by IMAP",
+    "planner": "a plan of moves, against the bounds of linear programmes, longest first and consistent hashing",
     "trace": "log lines to rows, and one recipient found among ten million lines, against grep",
     "lab": "the lab's start, up to the first mail that is read",
 }

@@ -15,7 +15,12 @@ LIMIT = 600
 
 BANNED: list[tuple[str, str, str, str]] = [
     # rule, pattern, rooms to which it applies (regular expression on the path), why
-    ("clock", r"\b(datetime\.now|time\.time)\(", r"^(domain|ports|control)/", "time is an argument of decisions"),
+    (
+        "clock",
+        r"\b(datetime\.now|time\.time)\(",
+        r"^(domain|ports|control|balance)/",
+        "time is an argument of decisions",
+    ),
     (
         "sql",
         r"\b(SELECT .* FROM|INSERT INTO|DELETE FROM)\b",
@@ -23,7 +28,12 @@ BANNED: list[tuple[str, str, str, str]] = [
         "SQL has one room",
     ),
     ("shell", r"shell=True|os\.system", r"", "argv lists only"),
-    ("daemons", r"(?i)\b(postfix|dovecot|bind9|unbound)\b", r"^domain/(?!errors)", "decisions know no daemon"),
+    (
+        "daemons",
+        r"(?i)\b(postfix|dovecot|bind9|unbound)\b",
+        r"^(domain/(?!errors)|balance/)",
+        "decisions know no daemon",
+    ),
 ]
 
 

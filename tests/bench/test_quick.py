@@ -17,6 +17,7 @@ CHEAP = {
     "logs": r"p50, log node's file / the node's own journal: [\d.]+",
     "change": r"worst ratio, many / few: [\d.]+ \(goal at most 1.2: (met|missed)\)",
     "polling": r"imap, sessions per CPU second, direct / by proxy: [\d.]+ \(goal at least 1.5: (met|missed)\)",
+    "planner": r"bytes, plan / bound: [\d.]+ \(goal at most 1.02: (met|missed)\)",
     "usage": r"imap, share of the daemon's processor time: -?[\d.]+% \(goal at most 2%: (met|missed)\)",
     "trace": r"time, trace / grep: [\d.]+",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 
@@ -39,4 +40,15 @@ def everything_once(
         wanted = {f"<{tag}.{number}.@outside.test>" for number in range(place, count, len(addresses))}
         left = max(1.0, deadline - time.monotonic())
         found = cluster.wait_for_mail(home, address, f"<{tag}.", len(wanted), left)
-        assert sorted(found) == sorted(wanted)
+        assert sorted(found) == sorted(wanted), (address, sorted(wanted - set(found)), _waiting(cluster))
+
+
+def _waiting(cluster: Cluster) -> list[str]:
+    """Return for each message that an MX still has: the MX, the queue, for whom, and why."""
+    told = []
+    for machine in [*cluster.machines_with("mx"), *cluster.machines_with("backup-mx")]:
+        for line in machine.run(["postqueue", "-j"], check=False).stdout.splitlines():
+            message = json.loads(line)
+            why = [f"{to['address']}: {to.get('delay_reason', '')}" for to in message["recipients"]]
+            told.append(f"{machine.short} {message['queue_name']} {'; '.join(why)}")
+    return told

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from roost.cli import backup, completion, drift, log, probe, receipt, status, trace
+from roost.cli import backup, completion, drift, log, probe, receipt, simulate, status, trace
 from roost.cli.output import exit_status, print_error, wants_json
 from roost.cli.session import Session
 from roost.domain.errors import InvalidInput, RoostError
@@ -59,6 +59,7 @@ def build() -> App:
         probe.probe,
         log.log,
         trace.trace,
+        simulate.simulate,
         backup.backup,
         backup.restore,
         completion.completion,

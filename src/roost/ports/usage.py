@@ -29,10 +29,10 @@ class Teller(Protocol):
     """What the server tells of each mailbox. All methods raise ``DaemonFailed``."""
 
     def read(self, place: int) -> Reading:
-        """Return what sessions and deliveries did that ended since a place (0: the beginning); a part of it at once."""
+        """Return what sessions and deliveries did that ended since a place (0: the beginning); not all at once."""
 
     def forget(self, place: int) -> int:
-        """Wipe out what lies before a place, once it is kept elsewhere; returns the place where reading goes on."""
+        """Wipe out what lies before a place, once it is kept elsewhere; returns where reading goes on."""
 
     def size(self, number: int) -> Size | None:
         """Return how large a mailbox is; None where it is not here, or may not be looked at. Costs milliseconds."""

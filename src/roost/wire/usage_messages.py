@@ -57,8 +57,8 @@ class UsageReply(Message):
 
 
 def row_of(load: Load) -> tuple[int, ...]:
-    """Return a load as a row."""
-    size = (-1, -1) if load.size is None else (load.size.bytes // 1024, load.size.messages)
+    """Return a load as a row; its bytes become KiB, rounded up."""
+    size = (-1, -1) if load.size is None else (-(-load.size.bytes // 1024), load.size.messages)
     return (load.number, load.since, *load.hour, *load.week, *size)
 
 

@@ -181,8 +181,11 @@ _LIES = {
 def test_headers_that_lie(home: Dovecot, mx: Instance, tmp_path: Path) -> None:
     """Every message is told of, once, and nothing else is."""
     mx.put(row("john@example.test"))
-    for lie in _LIES.values():
+    for sent, lie in enumerate(_LIES.values(), start=1):
         mx.send("john@example.test", content=b"From: <a@outside.test>\r\n" + lie + b"\r\n\r\nx\r\n")
+        if sent == 1:
+            # Dovecot 2.3 puts one of two first messages of a new mailbox off, for a minute.
+            wait_until(lambda: ": removed" in mx.log(), "the first has gone")
     wait_until(lambda: mx.log().count(": removed") == len(_LIES), "the mail has gone")
 
     answers = _read(tmp_path, mx1=mx.log(), ms1=home.log())

@@ -1,4 +1,4 @@
-"""Who has come back is told at once, and once more when attempts that had begun before have ended."""
+"""Who has come back is told at once, and again when attempts that had begun before have ended."""
 
 from __future__ import annotations
 
@@ -34,17 +34,24 @@ def wait_for(said: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_a_return_is_told_twice() -> None:
+def test_a_return_is_told_again() -> None:
     server = Server()
-    watch = Watch(server.hold, tried=0.3)
+    watch = Watch(server.hold, later=(0.3, 0.6))
     began = time.monotonic()
-    wait_for(lambda: watch.look([HOME], 1))
+    told: list[float] = []
+
+    def last() -> bool:
+        if watch.look([HOME], 1):
+            told.append(time.monotonic() - began)
+        return bool(told) and told[-1] >= 0.6
+
+    wait_for(last)
     assert watch.is_well(HOME)
-    assert not watch.look([HOME], 1) or time.monotonic() - began > 0.3
-    wait_for(lambda: watch.look([HOME], 1))
-    assert time.monotonic() - began >= 0.3
+    # On a machine that stands still for a while, two may be told as one.
+    assert all(any(at >= after for at in told) for after in (0, 0.3, 0.6))
+    assert len(told) <= 3
     assert not watch.look([HOME], 1)
-    assert server.lines == 1, "both were of one return"
+    assert server.lines == 1, "all were of one return"
 
     server.goes.set()
     wait_for(lambda: watch.look([HOME], 1))
@@ -54,7 +61,7 @@ def test_a_return_is_told_twice() -> None:
 
 def test_who_is_not_asked_for_any_more_is_let_go() -> None:
     server = Server()
-    watch = Watch(server.hold, tried=0.0)
+    watch = Watch(server.hold, later=())
     wait_for(lambda: watch.look([HOME], 1))
     watch.look([], 1)
     wait_for(lambda: not watch.is_well(HOME))

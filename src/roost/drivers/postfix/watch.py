@@ -1,19 +1,22 @@
 """Who answers again? Then the mail that waits for it need not wait any longer.
 
 A line is held to each server, in a thread of its own, because one that is cut off answers only with silence. A return
-is told twice: mail that was just being tried may be put off a moment after the first time.
+is told more than once: mail that was just being tried may be put off a moment after the first time, and mail that met
+a home which greets, but has only begun to start.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 _AGAIN_SECONDS = 1.0
-_TRIED_SECONDS = 20.0
-"""For how long an attempt that began before a return may still fail: 5 s for each server that is tried."""
+_LATER = (20.0, 40.0)
+"""Seconds after a return when it is told again. An attempt may still fail for 5 s for each server that it tries (a
+connect), or for 35 s where one greets late or begins TLS slowly (lmtp_lhlo_timeout, lmtp_starttls_timeout).
+"""
 
 Target = tuple[str, int]
 Hold = Callable[[str, int, float, Callable[[], None], threading.Event], None]
@@ -23,9 +26,9 @@ Hold = Callable[[str, int, float, Callable[[], None], threading.Event], None]
 class Watch:
     """Holds lines to servers."""
 
-    def __init__(self, hold: Hold, tried: float = _TRIED_SECONDS) -> None:
+    def __init__(self, hold: Hold, later: Sequence[float] = _LATER) -> None:
         self._hold = hold
-        self._tried = tried
+        self._later = tuple(later)
         self._lock = threading.Lock()
         self._leave: dict[Target, threading.Event] = {}
         self._well: set[Target] = set()
@@ -69,4 +72,4 @@ class Watch:
         with self._lock:
             self._well.add(target)
             now = time.monotonic()
-            self._told += [now, now + self._tried]
+            self._told += [now, *(now + seconds for seconds in self._later)]

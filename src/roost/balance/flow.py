@@ -1,0 +1,104 @@
+"""How much of which kind of mailbox should leave each node and arrive at which, so that the fewest bytes are copied.
+
+Whole mailboxes are for ``plan.py``; here they are sand. Mailboxes that take the dimensions in like proportions, and
+cost alike, are one *kind*; of each kind any part of what a node has may leave it and arrive at another. That is a
+linear programme: no node above its aim in any dimension, at the least cost. Its answer says what a node must make
+room for, and its prices say what room is worth where: room on the disk of a fast node, for example, is dear.
+
+It is solved by the primal-dual hybrid gradient method with diagonal steps (Pock and Chambolle, ICCV 2011) that begins
+anew from the average now and then (Applegate and others, NeurIPS 2021): products of matrices with as many rows as
+nodes and as many columns as kinds, some hundred times. Its precision of some parts in a thousand is enough here,
+since mailboxes cannot be cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from roost.balance.fleet import Flags, Floats
+from roost.balance.kinds import Kinds
+
+_TURNS = 24
+_STEPS = 80
+"""The method runs so many turns of so many steps at most."""
+
+_CLOSE = 1e-3
+"""It ends when levels, flows and costs are as near as that."""
+
+_HEAVY = 0.2
+"""How much a step in prices weighs against one in what flows, measured by what is copied: tried out."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The answer. ``factor`` is the level, in aims, below which the fullest node cannot be; 1 where aims are met."""
+
+    factor: float
+    arriving: Floats
+    """Nodes × dimensions: the load that comes to each node."""
+
+    price: Floats
+    """Nodes × dimensions: what one more of the load costs there."""
+
+
+def flow(loads: Floats, aim: Floats, kinds: Kinds, open: Flags) -> Flow:
+    """Return what should flow between open nodes, from loads and aims (nodes × dimensions): first how low levels can
+    be, then how cheaply they get there."""
+    loads, mine = loads[open], replace(kinds, mass=kinds.mass[open], cost=kinds.cost[open])
+    fair = _solve(loads, aim[open], mine, cheapest=False)
+    best = _solve(loads, aim[open] * fair.factor, mine, cheapest=True)
+    arriving, price = np.zeros_like(aim), np.zeros_like(aim)
+    arriving[open], price[open] = best.arriving, best.price / (aim[open] * fair.factor)
+    return Flow(fair.factor, arriving, price)
+
+
+def _solve(loads: Floats, aim: Floats, kinds: Kinds, *, cheapest: bool) -> Flow:
+    """Solve one programme: the least factor by which aims must be raised; or the cheapest for these aims."""
+    mass, mix = kinds.mass, kinds.mix
+    level, total = loads / aim, mass.sum(axis=0)
+    even = total / len(mass)  # what each node would get of an even spread: the unit of what comes
+    cost = kinds.cost * mass
+    scale = float(cost.sum()) or 1.0
+    cost = cost / scale if cheapest else np.zeros_like(mass)
+    # What a step may be at most, for each unknown.
+    per = (1 / aim) @ mix.T
+    leave_step = np.divide(1, mass * per + mass / total, out=np.zeros_like(mass), where=mass > 0)
+    come_step = 1 / (even * per + 1 / len(mass))
+    row = (mass @ mix + even @ mix) / aim
+    price_step, value_step = np.divide(1, row, out=np.zeros_like(row), where=row > 0), 0.5
+    factor_step = 1 / level.size
+    factor = 1.0
+    weight = 0.1 if cheapest else 1.0
+    leave, come = np.zeros_like(mass), np.zeros_like(mass)
+    price, value = np.zeros_like(level), np.zeros(len(total))
+    fullest = spent = np.inf
+    for _ in range(_TURNS):
+        before = (fullest, spent)
+        sums = [np.zeros_like(leave), np.zeros_like(come), np.zeros_like(price), np.zeros_like(value), np.zeros(1)]
+        for _ in range(_STEPS):
+            worth = (price / aim) @ mix.T
+            left = np.clip(leave - leave_step / weight * (cost - mass * (worth - value / total)), 0, 1)
+            came = np.maximum(0, come - come_step / weight * (even * worth - value / len(mass)))
+            raised = factor if cheapest else max(1.0, factor - (1 - float(price.sum())) * factor_step / weight)
+            net = (2 * came - come) * even - (2 * left - leave) * mass
+            price = np.maximum(0, price + weight * price_step * (level + net @ mix / aim - (2 * raised - factor)))
+            value = value - weight * value_step * net.sum(axis=0) / total
+            leave, come, factor = left, came, raised
+            for place, new in enumerate((leave, come, price, value, factor)):
+                sums[place] += new
+        leave, come, price, value = (held / _STEPS for held in sums[:4])
+        factor = float(sums[4][0]) / _STEPS
+        net = come * even - leave * mass
+        fullest, spent = float((level + net @ mix / aim).max()), float((cost * leave).sum())
+        met = fullest <= factor * (1 + _CLOSE)
+        if (
+            met
+            and abs(fullest - before[0]) < _CLOSE
+            and (not cheapest or abs(spent - before[1]) < 2 * _CLOSE * spent)
+        ):
+            break
+        if cheapest:
+            weight = float(np.sqrt(weight * max(_HEAVY * spent, 1e-9)))
+    return Flow(factor if cheapest else max(1.0, fullest), np.maximum(net, 0) @ mix, price * scale)

@@ -1,0 +1,146 @@
+"""What a plan is made of: moves in their order, what they bring, what they cost, what they could not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from roost.balance.fleet import Fleet, Floats
+from roost.domain.errors import BadSetting
+from roost.domain.load import Dimension
+
+
+class Cause(StrEnum):
+    """Why a mailbox moves."""
+
+    DRAIN = "drain"
+    """Its node is being emptied."""
+
+    RULE = "rule"
+    """It is pinned to another node, or its node does not offer its class of service."""
+
+    LOAD = "load"
+    """Its node is too full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of a plan: mailboxes that go together from one node to another. Levels are those before the step."""
+
+    mailboxes: tuple[int, ...]
+    source: int
+    target: int
+    bytes: int
+    cause: Cause
+    dimension: Dimension
+    """Of which the source has too little; of a drain and a rule, of which the target will have least."""
+
+    source_level: float
+    target_level: float
+    takes: float
+    """The part of what the source has in that dimension that goes."""
+
+    logins: float
+    """A day, of all of them; not a number where nobody knows."""
+
+    def reason(self, fleet: Fleet, name: Callable[[int], str] = "mailbox {}".format) -> str:
+        """Return one sentence with the figures; ``name`` tells what a mailbox is called."""
+        source, target = fleet.nodes.names[self.source], fleet.nodes.names[self.target]
+        who = name(self.mailboxes[0])
+        if len(self.mailboxes) > 1:
+            who += f" with {len(self.mailboxes) - 1} of the same group"
+        if self.cause is Cause.DRAIN:
+            return f"{source} is being emptied; {target} has room for {who}: its {self._at(self.target_level)}."
+        if self.cause is Cause.RULE:
+            return f"{who} may not live on {source}, but on {target}."
+        polls = f"logs in {self.logins:,.0f} times a day and " if self.logins >= 1 else ""
+        return (
+            f"{source}'s {self._at(self.source_level)}, {target}'s at {_percent(self.target_level)}; "
+            f"{who} {polls}takes {_percent(self.takes)} of {source}'s."
+        )
+
+    def _at(self, level: float) -> str:
+        return f"{self.dimension.word} is at {_percent(level)}"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a plan may cost at most; None is no limit. Raises ``BadSetting`` for a limit below nothing."""
+
+    bytes: int | None = None
+    """Copied in all."""
+
+    mailboxes: int | None = None
+    """Moved in all."""
+
+    pause_seconds: float | None = None
+    """For which mailboxes are closed, added up."""
+
+    def __post_init__(self) -> None:
+        """Check them."""
+        for name in ("bytes", "mailboxes", "pause_seconds"):
+            limit = getattr(self, name)
+            if limit is not None and not limit >= 0:
+                raise BadSetting(f"The budget of {name} cannot be negative.", field=name)
+
+    def less(self, bytes: int, mailboxes: int, pause_seconds: float) -> Budget | None:
+        """Return what is left after a move; None where it is too dear."""
+        left = Budget.__new__(Budget)
+        for name, cost in (("bytes", bytes), ("mailboxes", mailboxes), ("pause_seconds", pause_seconds)):
+            limit = getattr(self, name)
+            if limit is not None and cost > limit:
+                return None
+            object.__setattr__(left, name, None if limit is None else limit - cost)
+        return left
+
+
+@dataclass(frozen=True)
+class Left:
+    """A node that is fuller than it should be, or not empty, when the plan is done; and why."""
+
+    node: int
+    dimension: Dimension
+    level: float
+    mailboxes: int
+    """Of a drained node, those that are still there."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Moves in the order in which they should be made: the plan may be stopped after any of them.
+
+    No move overfills a disk, and none depends on space that an earlier one has freed.
+    """
+
+    moves: tuple[Move, ...]
+    goal: Floats
+    """The level that no node should be above, for each dimension."""
+
+    before: Floats
+    after: Floats
+    """Levels (nodes × dimensions) without the moves and with all of them."""
+
+    left: tuple[Left, ...]
+    fleet: Fleet
+    """As it is after all moves; a plan for it is empty, but where the budget was short."""
+
+    @property
+    def bytes(self) -> int:
+        """Return what is copied in all."""
+        return sum(move.bytes for move in self.moves)
+
+    @property
+    def mailboxes(self) -> int:
+        """Return how many mailboxes move."""
+        return sum(len(move.mailboxes) for move in self.moves)
+
+
+def _percent(level: float) -> str:
+    """Return a level for people: 93 %, 0.8 %, 0.004 %."""
+    value = 100 * level
+    if value >= 10 or value == 0:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 0.095 else f"{value:.1g} %"
