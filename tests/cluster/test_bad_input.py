@@ -145,6 +145,6 @@ def test_settings_and_names_that_cannot_be(cluster: Cluster, argv: tuple[str, ..
 def test_a_node_with_mailboxes_stays(cluster: Cluster) -> None:
     home = cluster.lab.machine("ms1").name
     add_many(cluster, [fresh("stays")], [home])
-    problem = _refused(cluster, "node", "remove", home, "--yes")
+    problem = _refused(cluster, "node", "retire", home, "--yes")
     assert "mailbox" in problem["detail"]
     assert problem["remedy"]

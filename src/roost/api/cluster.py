@@ -18,10 +18,9 @@ from pydantic import ValidationError
 import roost
 from roost.api.identity import actor_of
 from roost.api.nodes import node_view, waiting_view
-from roost.api.parts import Parts, parts_of
+from roost.api.parts import Parts, parts_of, picture
 from roost.control import drift as drifting
 from roost.control import keys, policy, receipts
-from roost.control import status as statuses
 from roost.ports.store import Report
 from roost.wire.agent_messages import DriftReport
 from roost.wire.resources import (
@@ -49,7 +48,7 @@ def status(request: Request, actor: Actor) -> Status:
     """The cluster at a glance."""
     del actor
     parts = parts_of(request)
-    found = statuses.status(parts.store, parts.followers, parts.mover, parts.probes, parts.clock.now())
+    found = picture(parts)
     return Status(
         cluster=found.cluster.domain,
         version=roost.__version__,

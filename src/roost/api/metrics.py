@@ -10,9 +10,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from roost.api.identity import actor_of, monitor_of
-from roost.api.parts import parts_of
+from roost.api.parts import parts_of, picture
 from roost.control.figures import figures
-from roost.control.status import status
 from roost.wire.exposition import CONTENT_TYPE, exposition
 from roost.wire.resources import MonitoringCertificate, NewMonitoringCertificate
 
@@ -25,7 +24,7 @@ def metrics(request: Request, allowed: Annotated[None, Depends(monitor_of)]) -> 
     """The controller's figures, as Prometheus reads them; with a key, or a certificate that was made for it."""
     del allowed
     parts = parts_of(request)
-    found = status(parts.store, parts.followers, parts.mover, parts.probes, parts.clock.now())
+    found = picture(parts)
     rounds = [taken.round for taken in parts.probes.last(found.cluster).values() if taken is not None]
     text = exposition(figures(found, parts.mover.pauses(), parts.authority.ends(), rounds))
     return Response(text, headers={"Content-Type": CONTENT_TYPE})

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from roost.api.identity import actor_of
-from roost.api.parts import Parts, parts_of
-from roost.control import nodes
-from roost.control import status as statuses
+from roost.api.parts import Parts, parts_of, picture
+from roost.control import node_lives, nodes
 from roost.control.warnings import NodeStatus
 from roost.domain.figures import Waiting
-from roost.wire.resources import NewNode, NodeAdded, NodeChange, NodeFigures, NodeView, WaitingView, Written
+from roost.wire.resources import (
+    DrainView,
+    NewNode,
+    NodeAdded,
+    NodeChange,
+    NodeFigures,
+    NodeView,
+    RestView,
+    WaitingView,
+    Written,
+)
 
 router = APIRouter(prefix="/v1/nodes", tags=["nodes"])
 Actor = Annotated[str, Depends(actor_of)]
@@ -54,6 +64,8 @@ def node_view(entry: NodeStatus) -> NodeView:
         roles=sorted(entry.node.roles),
         addresses=list(entry.node.addresses),
         joined=entry.node.joined,
+        life=entry.node.life,
+        since=entry.node.since,
         seen=entry.seen.at,
         connected=entry.connected,
         positions=entry.seen.positions,
@@ -69,7 +81,7 @@ def list_nodes(request: Request, actor: Actor) -> list[NodeView]:
     """All nodes, with what they last said."""
     del actor
     parts = parts_of(request)
-    found = statuses.status(parts.store, parts.followers, parts.mover, parts.probes, parts.clock.now())
+    found = picture(parts)
     return [node_view(entry) for entry in found.nodes]
 
 
@@ -116,11 +128,50 @@ def change(name: str, body: NodeChange, request: Request, actor: Actor, dry_run:
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)
 
 
-@router.delete("/{name}")
-def remove(name: str, request: Request, actor: Actor, dry_run: bool = False) -> Written:
-    """Remove a node on which no mailbox lives."""
+@router.post("/{name}/drain")
+def drain(name: str, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Have a node emptied; a dry run asks DNS, too, which records would have to go."""
     parts = parts_of(request)
-    done = nodes.remove(parts.store, actor, name, dry_run=dry_run)
+    done = node_lives.drain(parts.store, actor, name, parts.clock.now(), dry_run=dry_run)
+    if dry_run and done.did:
+        done.did += parts.drainer.naming(name)
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)
+
+
+@router.get("/{name}/drain")
+def drain_progress(name: str, request: Request, actor: Actor) -> DrainView:
+    """What is left on a node that is drained, and how long it may take."""
+    del actor
+    found = parts_of(request).drainer.progress(name)
+    return DrainView(
+        node=found.node.name,
+        life=found.node.life,
+        since=found.node.since,
+        batch=found.node.batch,
+        mailboxes=found.mailboxes,
+        bytes=found.bytes,
+        moves={str(state): count for state, count in found.moves.items()},
+        failed={str(address): reason for address, reason in found.failed.items()},
+        left=[RestView(**asdict(rest)) for rest in found.rests],
+        notes=list(found.notes),
+        seconds_left=found.seconds,
+        stalled=found.stalled,
+    )
+
+
+@router.post("/{name}/undrain")
+def undrain(name: str, request: Request, actor: Actor, dry_run: bool = False) -> Written:
+    """Have a node back that is being drained, or is; mailboxes that have moved stay where they are."""
+    parts = parts_of(request)
+    done = node_lives.undrain(parts.store, actor, name, parts.clock.now(), dry_run=dry_run)
+    return Written(revision=done.revision, dry_run=dry_run, did=done.did)
+
+
+@router.delete("/{name}")
+def retire(name: str, request: Request, actor: Actor, now: bool = False, dry_run: bool = False) -> Written:
+    """Take a drained node out of the cluster; ``now`` asks neither for the drain nor for copies that it keeps."""
+    parts = parts_of(request)
+    done = node_lives.retire(parts.store, actor, name, parts.clock.now(), give_up=now, dry_run=dry_run)
     if not dry_run:
         parts.followers.forget(name)
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)

@@ -9,10 +9,12 @@ from fastapi import Request
 
 from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority
+from roost.control.drainer import Drainer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
 from roost.control.probes import Probes
+from roost.control.status import Status, status
 from roost.control.traces import NoLogNode
 from roost.ports.clock import Clock
 from roost.ports.store import Backups, Store
@@ -31,8 +33,15 @@ class Parts:
     followers: Followers
     wakeup: Wakeup
     mover: Mover
+    drainer: Drainer
     probes: Probes
     traces: Traces = field(default_factory=NoLogNode)
+
+
+def picture(parts: Parts) -> Status:
+    """Return the cluster at a glance."""
+    now = parts.clock.now()
+    return status(parts.store, parts.followers, parts.mover, parts.drainer, parts.probes, now=now)
 
 
 def parts_of(request: Request) -> Parts:

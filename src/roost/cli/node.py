@@ -6,8 +6,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from roost.cli import load
-from roost.cli.ask import sure
+from roost.cli import load, node_lives
 from roost.cli.options import COMMON, WRITING, Common, Writing
 from roost.cli.output import Output
 from roost.cli.receipts import settle
@@ -17,6 +16,7 @@ from roost.cli.status import health_of, roles_of, state_of
 from roost.domain.cluster import Node
 from roost.domain.errors import BadSetting
 from roost.domain.names import host_name
+from roost.domain.node_life import Life
 from roost.wire.resources import Declared, NewNode, NodeAdded, NodeChange, NodeView
 
 app = App(name="node")
@@ -94,7 +94,8 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
     name
         The node.
     """
-    out, found = session.out(options), session.client().node(host_name(name, field="node"))
+    out, client = session.out(options), session.client()
+    found = client.node(host_name(name, field="node"))
     if out.json:
         out.document(found)
     out.facts(
@@ -103,6 +104,7 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
             ("Roles", roles_of(found)),
             ("Addresses", " ".join(found.addresses)),
             ("State", state_of(found)),
+            *([("Since", found.since.isoformat(sep=" ", timespec="seconds"))] if found.since else []),
             ("Seen", found.seen.isoformat(sep=" ", timespec="seconds") if found.seen else "never"),
             ("Mailboxes", found.mailboxes),
             ("Health", health_of(found)),
@@ -110,6 +112,8 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
             *((f"Has {table} to", revision) for table, revision in sorted(found.positions.items())),
         ]
     )
+    if found.life is not Life.ACTIVE and not out.json:
+        node_lives.show(out, client.drain(found.name))
 
 
 @app.command(name="set")
@@ -172,30 +176,6 @@ def set_(
 
 
 @app.command
-def remove(name: str, /, *, yes: bool = False, options: Writing = WRITING, session: Use) -> None:
-    """Remove a node that is no mailbox's home.
-
-    Its certificate is worthless from then on.
-
-    For example:
-      roost node remove ms1.cluster.test
-      roost node remove ms1.cluster.test --dry-run
-
-    Parameters
-    ----------
-    name
-        The node.
-    yes
-        Do not ask.
-    """
-    node = host_name(name, field="node")
-    if not sure(f"Remove the node {node}?", yes=yes or options.dry_run):
-        session.out(options).note("Nothing was done.")
-        return
-    settle(session, options, session.client().remove_node(node, dry_run=options.dry_run))
-
-
-@app.command
 def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, session: Use) -> None:
     """Get a fresh token with which a node joins, or joins anew.
 
@@ -220,6 +200,9 @@ def token(name: str, /, *, valid_minutes: int = 60, options: Common = COMMON, se
     _show_token(session, out, added, node)
 
 
+app.command(node_lives.drain)
+app.command(node_lives.undrain)
+app.command(node_lives.retire)
 app.command(load.of_node, name="load")
 app.command(load.measure)
 

@@ -39,13 +39,17 @@ class Bar(Protocol):
 
 
 class Screen(Protocol):
-    """Lines that are drawn anew in their place."""
+    """Lines that are drawn anew in their place. ``seen`` says whether anybody sees them."""
+
+    seen: bool
 
     def show(self, lines: Sequence[str]) -> None: ...
 
 
 class _NoScreen:
     """Stands in where nobody watches."""
+
+    seen = False
 
     def show(self, lines: Sequence[str]) -> None:
         pass

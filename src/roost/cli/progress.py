@@ -41,6 +41,8 @@ def bar(label: str, total: float | None, *, bytes: bool = False) -> Iterator[_Ri
 class _RichScreen:
     """Lines of rich's, behind the one call that commands know."""
 
+    seen = True
+
     def __init__(self, live: Live) -> None:
         self._live = live
 

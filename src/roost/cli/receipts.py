@@ -32,10 +32,18 @@ _GRACE_SECONDS = 1.0
 _SENTENCES = 20
 
 
-def settle(session: Session, options: Writing, written: Written, *, joining: str = "") -> None:
+def settle(
+    session: Session,
+    options: Writing,
+    written: Written,
+    *,
+    joining: str = "",
+    also: Callable[[], dict[str, object]] = dict,
+) -> None:
     """Print what a write did, wait for its receipts as the options say, and print who has it.
 
-    ``joining`` names a node that cannot have it yet, because it has still to join.
+    ``joining`` names a node that cannot have it yet, because it has still to join. ``also`` returns what else
+    belongs into the JSON document.
     """
     out = session.out(options)
     tell_done(out, written)
@@ -53,7 +61,7 @@ def settle(session: Session, options: Writing, written: Written, *, joining: str
     for warning in warnings:
         out.warn(warning)
     if out.json:
-        out.document({**written.model_dump(mode="json"), "receipt": receipt, "warnings": warnings})
+        out.document({**written.model_dump(mode="json"), "receipt": receipt, "warnings": warnings, **also()})
 
 
 def tell_done(out: Output, written: Written) -> None:

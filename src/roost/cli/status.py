@@ -12,6 +12,7 @@ from roost.cli.output import UNAVAILABLE, Output
 from roost.cli.receipts import check_seconds
 from roost.cli.session import Use
 from roost.domain.errors import BadSetting, Unavailable
+from roost.domain.node_life import Life
 
 if TYPE_CHECKING:
     from roost.cli.picture import Picture
@@ -66,8 +67,9 @@ def status(*, watch: bool = False, wait: float = 0.0, options: Common = COMMON, 
 
 
 def unready(found: Status) -> list[str]:
-    """Return the nodes that are not connected, not up to date, or not well."""
-    return [node.name for node in found.nodes if not node.connected or node.late or node.health]
+    """Return the nodes that are not connected, not up to date, or not well; a drained one may be off."""
+    awaited = [node for node in found.nodes if node.connected or node.life is not Life.DRAINED]
+    return [node.name for node in awaited if not node.connected or node.late or node.health]
 
 
 def _wait(out: Output, client: AdminClient, seconds: float) -> Status:
@@ -141,6 +143,8 @@ def _picture(found: Status) -> Picture:
 
 def _mark(node: NodeView, subjects: set[str]) -> str:
     """Return how a node's row is to look."""
+    if node.life is Life.DRAINED and not node.connected:
+        return "warn"
     if not node.connected or node.health:
         return "bad"
     return "warn" if node.name in subjects else "good"
@@ -193,6 +197,11 @@ def state_of(node: NodeView) -> str:
     """Return in a few words whether a node is there and up to date."""
     if not node.joined:
         return "not joined"
+    words = _reached(node)
+    return words if node.life is Life.ACTIVE else f"{node.life}, {words}"
+
+
+def _reached(node: NodeView) -> str:
     late = f"{_count(node.late, 'change')} late" if node.late else ""
     if node.connected:
         return late or "connected"

@@ -107,9 +107,9 @@ def remove(store: Store, actor: str, name: str, *, dry_run: bool = False) -> Don
 def records(view: Reader, domain: Domain) -> list[str]:
     """Return the records that the domain's own zone, wherever it is served, should have."""
     cluster = view.cluster()
-    lines = [f"{domain.name}. MX 10 {node.name}." for node in cluster.with_role(Role.MX)]
-    lines += [f"{domain.name}. MX 20 {node.name}." for node in cluster.with_role(Role.BACKUP_MX)]
-    lines += [f"{domain.access_zone}. NS {node.name}." for node in cluster.with_role(Role.DNS)]
+    lines = [f"{domain.name}. MX 10 {node.name}." for node in cluster.serving(Role.MX)]
+    lines += [f"{domain.name}. MX 20 {node.name}." for node in cluster.serving(Role.BACKUP_MX)]
+    lines += [f"{domain.access_zone}. NS {node.name}." for node in cluster.serving(Role.DNS)]
     return lines
 
 

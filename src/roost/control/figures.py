@@ -12,6 +12,7 @@ from roost.control.status import Status
 from roost.domain import probe
 from roost.domain.cluster import Role
 from roost.domain.figures import Figure, Spread, Told
+from roost.domain.node_life import Life
 
 
 def figures(
@@ -29,8 +30,11 @@ def figures(
         if Role.STORAGE in entry.node.roles or entry.mailboxes:
             yield Figure("roost_cluster_mailboxes", entry.mailboxes, (name,))
         yield Figure("roost_node_joined", int(entry.node.joined), (name,))
-        yield Figure("roost_node_connected", int(entry.connected), (name,))
-        yield Figure("roost_node_late_revisions", entry.late, (name,))
+        yield Figure("roost_node_leaving", int(entry.node.life.leaving), (name,))
+        if entry.connected or entry.node.life is not Life.DRAINED:
+            # One that may be switched off wakes nobody.
+            yield Figure("roost_node_connected", int(entry.connected), (name,))
+            yield Figure("roost_node_late_revisions", entry.late, (name,))
         if entry.connected and entry.figures.at:
             yield Figure("roost_node_clock_skew_seconds", round(entry.seen.skew, 3), (name,))
     for state, count in found.moves.items():

@@ -15,6 +15,7 @@ from roost.control.followers import SILENT, Seen
 from roost.domain.cluster import Cluster
 from roost.domain.desired import Table, tables_of
 from roost.domain.move import Move, Part, Said, State
+from roost.domain.node_life import Life
 from roost.ports.store import Step
 
 ATTEMPTS = 5
@@ -105,12 +106,13 @@ def undone(
 
 
 def lacking(move: Move, cluster: Cluster, seen: Mapping[str, Seen]) -> tuple[str, ...]:
-    """Return the nodes that do not have the new home yet."""
+    """Return the nodes that do not have the new home yet; for one that may be switched off nobody waits."""
     scopes = {"", move.source, move.target}
     return tuple(
         node.name
         for node in cluster.nodes
         if node.joined
+        and node.life is not Life.DRAINED
         and any(
             table in _OF_HOMES and scope in scopes and _position(seen, node.name, table) < move.revision
             for table, scope in tables_of(node)

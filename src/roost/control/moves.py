@@ -14,10 +14,12 @@ from datetime import datetime, timedelta
 from roost.control import domains, mailboxes, nodes
 from roost.control.followers import Followers
 from roost.control.placing import Placer
+from roost.control.warnings import DISK_NEARLY_FULL
 from roost.control.writing import Done, writing
 from roost.domain.cluster import FORMATS, Cluster, Mailbox, Node, Role, Suspended
 from roost.domain.errors import BadImport, BadSetting, Finding, NotFound, Refused, RoostError
 from roost.domain.move import OPEN, Move, State
+from roost.domain.names import Address
 from roost.ports.store import Reader, Step, Store, Writer
 
 _CHUNK = 2000
@@ -98,6 +100,31 @@ def ask(
     return asked
 
 
+def ask_away(
+    tx: Writer, followers: Followers, actor: str, some: Sequence[Mailbox], *, parent: str, now: datetime
+) -> dict[Address, str]:
+    """Ask for moves of these mailboxes to wherever there is room, as part of a batch.
+
+    Returns why each of the others cannot be moved.
+    """
+    asker = _Asker(tx, followers, Wanted(parent=parent), actor, now)
+    asker.learn(some)
+    moves, without = list[Move](), dict[Address, str]()
+    for mailbox in some:
+        try:
+            move = asker.move(mailbox, "", leave_out=False)
+        except Refused as error:
+            without[mailbox.address] = error.message
+        else:
+            assert move is not None  # noqa: S101 - nothing is left out
+            moves.append(move)
+    if moves:
+        ids = tx.new_move_ids(len(moves))
+        named = [replace(move, id=own, parent=parent) for own, move in zip(ids, moves, strict=True)]
+        tx.put_moves([Step(None, move, "move asked") for move in named])
+    return without
+
+
 def _check(wanted: Wanted) -> None:
     if bool(wanted.mailboxes) == bool(wanted.domain or wanted.home):
         raise BadSetting(
@@ -146,7 +173,8 @@ class _Asker:
         self._actor = actor
         self._now = now
         self._seen: set[int] = set()
-        self._able = [node for node in self.cluster.with_role(Role.STORAGE) if not self._fault(node)]
+        storage = self.cluster.with_role(Role.STORAGE)
+        self._able = [node for node in storage if not self._fault(node) and self._has_room(node)]
         homes = Counter(tx.homes())
         for (_, target), count in tx.count_moves(OPEN - {State.SETTLING}).items():
             homes[target] += count
@@ -217,12 +245,17 @@ class _Asker:
             return "is no storage node"
         if not node.joined:
             return "has not joined yet"
+        if node.life.leaving:
+            return f"is {node.life}"
         seen = self._followers.seen(node.name)
         if not seen.connected(self._now):
             return "is not connected"
         for driver, words in sorted(seen.health.items()):
             return f"is not well ({driver}: {words.rstrip('.')})"
         return ""
+
+    def _has_room(self, node: Node) -> bool:
+        return self._followers.seen(node.name).glance.disk < DISK_NEARLY_FULL
 
 
 _THERE, _TWICE, _MOVING, _REFUSED = "at home there", "named twice", "being moved", "suspended"

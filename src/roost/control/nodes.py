@@ -1,4 +1,4 @@
-"""Nodes: added with a one-time token, joined with it, removed when nothing lives there."""
+"""Nodes: added with a one-time token, joined with it, changed. How they leave: ``roost.control.node_lives``."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def change(
             list(old.addresses) if addresses is None else list(addresses),
         )
         kept = {name: value for name, value in {**old.declared, **(declared or {})}.items() if value}
-        new = dataclasses.replace(wanted, joined=old.joined, declared=kept)
+        new = dataclasses.replace(old, roles=wanted.roles, addresses=wanted.addresses, declared=kept)
         if new == old:
             return done
         _refuse_shared(cluster, new)
         if Role.STORAGE in old.roles - new.roles:
-            _refuse_home(tx, new.name)
-            _refuse_moves(tx, new.name)
+            refuse_home(tx, new.name)
+            refuse_moves(tx, new.name)
         if Role.CONTROL in old.roles - new.roles:
             raise StillInUse(f"{new.name} is the controller's own node.", field="roles")
         said = []
@@ -109,15 +109,17 @@ def _refuse_shared(cluster: Cluster, node: Node) -> None:
             raise AlreadyExists(f"{other.name} has the address {shared.pop()} already.", field="addresses")
 
 
-def _refuse_home(tx: Writer, name: str) -> None:
+def refuse_home(tx: Writer, name: str) -> None:
+    """Raise ``StillInUse`` where mailboxes live on a node."""
     count = tx.count_mailboxes(home=name)
     if count:
         raise StillInUse(
-            f"{name} is the home of {count} mailboxes.", field="node", remedy="Move them to other homes first."
+            f"{name} is the home of {count} mailboxes.", field="node", remedy=f"'roost node drain {name}' moves them."
         )
 
 
-def _refuse_moves(tx: Writer, name: str) -> None:
+def refuse_moves(tx: Writer, name: str) -> None:
+    """Raise ``StillInUse`` where a node has a part in a move that is not over."""
     count = sum(count for pair, count in tx.count_moves(OPEN).items() if name in pair)
     if count:
         raise StillInUse(
@@ -158,15 +160,3 @@ def redeem(store: Store, token: str, now: datetime) -> Node:
         joined = dataclasses.replace(find(tx.cluster(), node.name), joined=True)
         done.add(tx.put_node(joined, "node joined"), f"Node {node.name} joined.")
     return joined
-
-
-def remove(store: Store, actor: str, name: str, *, dry_run: bool = False) -> Done:
-    """Remove a node on which no mailbox lives. Its certificate is worth nothing from then on."""
-    with writing(store, actor, dry_run=dry_run) as (tx, done):
-        node = find(tx.cluster(), name)
-        _refuse_home(tx, node.name)
-        _refuse_moves(tx, node.name)
-        if Role.CONTROL in node.roles:
-            raise StillInUse(f"{node.name} is the controller's own node.", field="node")
-        done.add(tx.remove_node(node.name), f"Node {node.name} removed.")
-    return done

@@ -19,6 +19,7 @@ from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.desired import Table
 from roost.domain.errors import Forbidden
 from roost.domain.hops import Finding, verdict
+from roost.domain.node_life import Life
 from roost.domain.probe import Box, Round, Server, Task
 from roost.ports.store import SETTINGS, Store
 
@@ -111,7 +112,11 @@ def task(store: Store, followers: Followers, probes: Probes, name: str) -> Task:
     domain = cluster.probe_domain
     if not seconds or domain is None:
         return Task(probes.asked, seconds, cluster.domain)
-    there = [node for node in cluster.nodes if node.joined and _has_all(cluster, followers, node)]
+    there = [
+        node
+        for node in cluster.nodes
+        if node.joined and node.life is not Life.DRAINED and _has_all(cluster, followers, node)
+    ]
     there.sort(key=lambda node: node.name)
     boxes = []
     for node in there:

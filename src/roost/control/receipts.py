@@ -9,6 +9,7 @@ from roost.control.followers import Followers
 from roost.domain.cluster import Cluster, Node
 from roost.domain.desired import tables_of
 from roost.domain.errors import NotFound
+from roost.domain.node_life import Life
 from roost.ports.store import SETTINGS, Concern, Store
 
 
@@ -40,6 +41,7 @@ class Receipt:
 def receipt(store: Store, followers: Followers, revision: int, now: datetime) -> Receipt:
     """Return the receipt of a revision; raises ``NotFound`` for one that was never given.
 
+    A drained node may be switched off; then it is not waited for.
     The last revision of an import stands for all before it in the tables that it touches.
     """
     with store.read() as view:
@@ -51,6 +53,8 @@ def receipt(store: Store, followers: Followers, revision: int, now: datetime) ->
     lines = []
     for node in sorted((n for n in cluster.nodes if n.joined), key=lambda n: n.name):
         seen = followers.seen(node.name)
+        if node.life is Life.DRAINED and not seen.connected(now):
+            continue
         for table in sorted(_followed(node, concerns)):
             position = seen.positions.get(table, 0)
             applied = position >= revision

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from roost.control import warnings
+from roost.control.drainer import Drainer, each_stalled
 from roost.control.followers import Followers
 from roost.control.move_warnings import stuck
 from roost.control.mover import Mover
@@ -39,7 +40,9 @@ class Status:
         return sum(max(0, getattr(entry.figures, name)) for entry in self.nodes)
 
 
-def status(store: Store, followers: Followers, mover: Mover, probes: Probes, now: datetime) -> Status:
+def status(
+    store: Store, followers: Followers, mover: Mover, drainer: Drainer, probes: Probes, *, now: datetime
+) -> Status:
     """Look at the store and at what the nodes said."""
     nodes = []
     with store.read() as view:
@@ -61,6 +64,7 @@ def status(store: Store, followers: Followers, mover: Mover, probes: Probes, now
     found = (
         *(warned for entry in nodes for warned in warnings.of_node(entry, now)),
         *warnings.of_cluster(cluster),
+        *warnings.of_drains(each_stalled(drainer, cluster, now)),
         *warnings.of_waiting(waiting),
         *moving,
         *warnings.of_probes(findings(probes, cluster, now)),

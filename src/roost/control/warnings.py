@@ -16,6 +16,7 @@ from roost.control.followers import Seen
 from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.figures import OUTSIDE, Glance, Waiting
 from roost.domain.hops import Finding
+from roost.domain.node_life import Life
 
 DISK_FULL, DISK_NEARLY_FULL = 0.97, 0.9
 """Shares of a file system in use."""
@@ -73,6 +74,10 @@ def of_probes(found: Iterable[Finding]) -> Iterator[Warned]:
 def of_node(entry: NodeStatus, now: datetime) -> Iterator[Warned]:
     """Yield what is to be known of one node."""
     name = entry.node.name
+    if entry.node.life is Life.DRAINED:
+        yield from _of_drained(entry)
+        if not entry.connected:
+            return
     if not entry.node.joined:
         remedy = f"Run 'roost join' on it with a token of 'roost node token {name}'."
         yield Warned(name, "has not joined yet.", remedy, "not-joined")
@@ -88,6 +93,24 @@ def of_node(entry: NodeStatus, now: datetime) -> Iterator[Warned]:
         yield Warned(name, f"{driver}: {words}", remedy, "filter-down" if driver in _FILTER else "daemon-ill")
     if entry.connected and entry.figures.at:
         yield from _of_figures(entry, now)
+
+
+def _of_drained(entry: NodeStatus) -> Iterator[Warned]:
+    """Yield that a node is still used on which nobody counts any more."""
+    told = entry.figures
+    here = [f"{count} {what}" for count, what in ((told.sessions, "sessions"), (told.queue, "messages")) if count > 0]
+    if here:
+        remedy = f"Do not switch it off yet. See who comes: 'roost log' for {entry.node.name}."
+        yield Warned(entry.node.name, f"is drained, and has {' and '.join(here)}.", remedy, "drained-in-use")
+
+
+def of_drains(stalled: Iterable[tuple[Node, datetime]]) -> Iterator[Warned]:
+    """Yield drains that do not go on."""
+    for node, since in stalled:
+        words = f"is being drained, and nothing has changed since {since:%Y-%m-%d %H:%M} UTC."
+        yield Warned(
+            node.name, words, f"See 'roost node drain {node.name} --watch' what is left there.", "drain-stuck"
+        )
 
 
 def _of_figures(entry: NodeStatus, now: datetime) -> Iterator[Warned]:
@@ -122,7 +145,7 @@ def _of_figures(entry: NodeStatus, now: datetime) -> Iterator[Warned]:
 def of_cluster(cluster: Cluster) -> Iterator[Warned]:
     """Yield which roles nobody has, or one node alone."""
     for role in (Role.MX, Role.DNS, Role.STORAGE):
-        joined = [n for n in cluster.with_role(role) if n.joined]
+        joined = [n for n in cluster.serving(role) if n.joined]
         if not joined:
             remedy = f"Add one: 'roost node add --role {role}'."
             yield Warned("cluster", f"no {role} node has joined.", remedy, "role-missing")

@@ -9,10 +9,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from roost.domain.errors import BadName, BadSetting
 from roost.domain.names import Address, host_name, personal_address, personal_hostname
+from roost.domain.node_life import Life
 
 
 class Role(StrEnum):
@@ -55,6 +57,13 @@ class Node:
     joined: bool = False
     declared: Mapping[str, float] = field(default_factory=dict, hash=False)
     """How strong it is, where an administrator has said so: see ``roost.domain.node_load.Strength``."""
+
+    life: Life = Life.ACTIVE
+    since: datetime | None = None
+    """When it came into this state of its life; None for one that was never drained."""
+
+    batch: str = ""
+    """The batch of moves that empties it, '' where it is not drained or is no storage node."""
 
     @classmethod
     def parse(cls, name: str, roles: list[str], addresses: list[str]) -> Node:
@@ -307,3 +316,7 @@ class Cluster:
     def with_role(self, role: Role) -> tuple[Node, ...]:
         """Return the nodes that hold a role, sorted by name."""
         return tuple(sorted((n for n in self.nodes if role in n.roles), key=lambda n: n.name))
+
+    def serving(self, role: Role) -> tuple[Node, ...]:
+        """Return those of them on which the others may count: they are not on their way out."""
+        return tuple(n for n in self.with_role(role) if not n.life.leaving)

@@ -44,6 +44,9 @@ Scalar = str | int | bool | list[str]
 Value = dict[str, Scalar]
 """A row's value: plain JSON, flat."""
 
+APEX_TTL = 300
+"""Seconds for which NS and SOA of our zones may be cached: short, so that a new or a lost server is known soon."""
+
 BUCKETS = 256
 """Into how many buckets a table's rows fall when digests are compared."""
 
@@ -195,11 +198,12 @@ def rows_of_node(node: Node, cluster_domain: str) -> tuple[Row, ...]:
 
 @dataclass(frozen=True)
 class Peer:
-    """What a node knows of another: its name, addresses and roles."""
+    """What a node knows of another: its name, addresses and roles; ``leaving``: it is to be counted on no longer."""
 
     name: str
     addresses: tuple[str, ...]
     roles: tuple[Role, ...]
+    leaving: bool = False
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,11 @@ class NodeSettings:
     def having(self, role: Role) -> tuple[Peer, ...]:
         """Return the peers with a role, sorted by name."""
         return tuple(sorted((p for p in self.peers if role in p.roles), key=lambda p: p.name))
+
+    def serving(self, role: Role) -> tuple[Peer, ...]:
+        """Return those of them that are not leaving; all of them where there is no other."""
+        found = self.having(role)
+        return tuple(peer for peer in found if not peer.leaving) or found
 
     @property
     def probe_domain(self) -> str:
@@ -273,7 +282,7 @@ def settings_for(cluster: Cluster, name: str) -> NodeSettings:
         addresses=node.addresses,
         cluster_domain=cluster.domain,
         revision=cluster.revision,
-        peers=tuple(Peer(n.name, n.addresses, tuple(sorted(n.roles))) for n in peers),
+        peers=tuple(Peer(n.name, n.addresses, tuple(sorted(n.roles)), n.life.leaving) for n in peers),
         domains=tuple(
             MailDomain(d.name, d.access_zone, d.suspended is not Suspended.ACCEPT) for d in _mail_domains(cluster)
         ),

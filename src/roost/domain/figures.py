@@ -215,7 +215,16 @@ _LIST = (
     Metric("roost_cluster_domains", GAUGE, CONTROLLER, "Mail domains."),
     Metric("roost_cluster_mailboxes", GAUGE, CONTROLLER, "Mailboxes at a home.", ("home",)),
     Metric("roost_node_joined", GAUGE, CONTROLLER, "1 where a node has joined; else 0.", ("node",)),
-    Metric("roost_node_connected", GAUGE, CONTROLLER, "1 where a node has been heard lately; else 0.", ("node",)),
+    Metric(
+        "roost_node_leaving", GAUGE, CONTROLLER, "1 where a node is being drained, or is drained; else 0.", ("node",)
+    ),
+    Metric(
+        "roost_node_connected",
+        GAUGE,
+        CONTROLLER,
+        "1 where a node has been heard lately; else 0. Of a drained node that is off nothing is told.",
+        ("node",),
+    ),
     Metric(
         "roost_node_late_revisions",
         GAUGE,

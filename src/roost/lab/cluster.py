@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -149,13 +149,16 @@ class Cluster:
                 raise TimeoutError(f"not ready after {seconds:.0f} s: {waiting}")
             say(f"waiting for {', '.join(name.partition('.')[0] for name in waiting)}")
 
-    def tell_the_world(self, domains: Mapping[str, str]) -> None:
-        """Put the records of the mail domains into the outside DNS, as ``roost domain records`` lists them."""
+    def tell_the_world(self, domains: Mapping[str, str], *, without: Collection[Machine] = ()) -> None:
+        """Put the records of the mail domains into the outside DNS, as ``roost domain records`` lists them.
+
+        None names the machines that are left out.
+        """
         self._serial += 1
         exchangers: list[tuple[int, str]] = []
         servers: dict[str, str] = {}
         for machine in self.lab.machines():
-            roles = roles_of(machine.short)
+            roles = roles_of(machine.short) if machine not in without else ()
             if "mx" in roles:
                 exchangers.append((10, machine.name))
             if "backup-mx" in roles:

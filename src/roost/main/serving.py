@@ -20,6 +20,7 @@ from roost.api.identity import PeerCertificateProtocol
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority, key_to_pem
+from roost.control.drainer import Drainer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
@@ -36,6 +37,7 @@ from roost.wire.agent_messages import FEED_ROWS
 from roost.wire.peer import connect
 from roost.wire.traces import PORT as TRACE_PORT
 from roost.wire.traces import RemoteTraces
+from roost.wire.world import PublicDns
 
 _RENEW_EVERY = timedelta(days=1)
 _COLLECT_AFTER = (20_000, 20, 20)
@@ -67,7 +69,10 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
     backups = open_backups(settings.store, store, aside=state)
     mover = Mover(store, followers, clock, authority)
     feed, probes = Feed(store, FEED_ROWS), Probes(clock.now())
-    parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, probes, _traces(store, state))
+    drainer = Drainer(store, followers, clock, PublicDns())
+    parts = Parts(
+        store, backups, clock, authority, feed, followers, Wakeup(), mover, drainer, probes, _traces(store, state)
+    )
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)
     config = uvicorn.Config(

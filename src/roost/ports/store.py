@@ -143,6 +143,9 @@ class Reader(Protocol):
     def homes(self) -> dict[str, int]:
         """Return the number of mailboxes on each storage node that has any."""
 
+    def bytes_at(self, home: str) -> int:
+        """Return the size of all mailboxes that live on a node, as far as it has told their sizes."""
+
     def labels(self, domain: str, labels: Iterable[str]) -> set[str]:
         """Return those of the labels that are taken in the domain."""
 
@@ -169,7 +172,9 @@ class Reader(Protocol):
     def open_moves(self, numbers: Iterable[int]) -> dict[int, Move]:
         """Return the open moves of these mailboxes, by their numbers; without certificates."""
 
-    def count_moves(self, states: Iterable[State], *, paused: bool | None = None) -> dict[tuple[str, str], int]:
+    def count_moves(
+        self, states: Iterable[State], *, parent: str = "", paused: bool | None = None
+    ) -> dict[tuple[str, str], int]:
         """Return how many moves are in these states, for each source and target that has any."""
 
     def alias(self, address: Address) -> Alias | None: ...

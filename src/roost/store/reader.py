@@ -110,6 +110,12 @@ class SqlReader:
         found = self._all(select(node.c.name, node.c.mailboxes).where(node.c.mailboxes > 0).order_by(node.c.name))
         return {row["name"]: row["mailboxes"] for row in found}
 
+    def bytes_at(self, home: str) -> int:
+        """Return the size of all mailboxes that live on a node, as far as it has told their sizes."""
+        load, mailbox = schema.mailbox_load, schema.mailbox
+        statement = select(func.sum(load.c.bytes)).join(mailbox, mailbox.c.number == load.c.number)
+        return int(self._connection.execute(statement.where(mailbox.c.home == home)).scalar() or 0)
+
     def labels(self, domain: str, labels: Iterable[str]) -> set[str]:
         """Return those of the labels that are taken in the domain."""
         places = (records.place_of(label, domain) for label in labels)
@@ -162,12 +168,16 @@ class SqlReader:
             found.update({row["number"]: records.move_of(row) for row in self._all(statement)})
         return found
 
-    def count_moves(self, states: Iterable[State], *, paused: bool | None = None) -> dict[tuple[str, str], int]:
+    def count_moves(
+        self, states: Iterable[State], *, parent: str = "", paused: bool | None = None
+    ) -> dict[tuple[str, str], int]:
         """Return how many moves are in these states, for each source and target that has any."""
         move = schema.move
         statement = select(move.c.source, move.c.target, func.count()).where(
             move.c.state.in_(sorted(map(str, states)))
         )
+        if parent:
+            statement = statement.where(move.c.parent == parent)
         if paused is not None:
             statement = statement.where(move.c.paused == paused)
         found = self._connection.execute(statement.group_by(move.c.source, move.c.target))

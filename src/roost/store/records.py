@@ -11,6 +11,7 @@ from typing import Any
 from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy, Role, Suspended
 from roost.domain.move import Move, State
 from roost.domain.names import Address
+from roost.domain.node_life import Life
 from roost.domain.senders import SenderEntry, Verdict
 from roost.ports.store import JoinToken, Key, Position, Report
 
@@ -50,6 +51,9 @@ def node_columns(node: Node) -> dict[str, Any]:
         "addresses": json.dumps(node.addresses),
         "joined": node.joined,
         "declared": json.dumps(dict(sorted(node.declared.items()))),
+        "life": str(node.life),
+        "since": None if node.since is None else instant(node.since),
+        "batch": node.batch,
     }
 
 
@@ -61,6 +65,9 @@ def node_of(row: Columns) -> Node:
         tuple(json.loads(row["addresses"])),
         bool(row["joined"]),
         json.loads(row["declared"]),
+        Life(row["life"]),
+        _when(row["since"]),
+        row["batch"],
     )
 
 

@@ -49,7 +49,7 @@ from sqlalchemy import (
 from roost.domain.node_load import NODE_LOAD
 from roost.domain.usage import Counts
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The alembic revision that this code needs; a test compares it with the migrations' head."""
 
 METADATA = MetaData(
@@ -104,6 +104,9 @@ node = Table(
     Column("joined", Boolean, nullable=False),
     Column("mailboxes", NUMBER, nullable=False),
     Column("declared", TEXT, nullable=False, server_default="{}"),
+    Column("life", TEXT, nullable=False, server_default="active"),
+    Column("since", TEXT),
+    Column("batch", TEXT, nullable=False, server_default=text("''")),
 )
 
 domain = Table(

@@ -181,7 +181,7 @@ class SqlWriter(SqlReader):
             touched |= self._book.change(revision, rows_with_node(self.cluster(), old), ())
             self._book.flush()
             self._book.drop_scope(name)
-            self._log.append([(revision, "node removed", name, {}, touched)])
+            self._log.append([(revision, "node retired", name, {}, touched)])
         return revision
 
     def put_domain(self, domain: Domain, verb: str) -> int:
@@ -410,6 +410,7 @@ def _node_told(node: Node) -> dict[str, Any]:
         "addresses": ", ".join(node.addresses),
         "joined": node.joined,
         "declared": ", ".join(f"{name} {value:g}" for name, value in sorted(node.declared.items())),
+        "life": str(node.life),
     }
 
 

@@ -233,8 +233,24 @@ class AdminClient:
     def change_node(self, name: str, change: r.NodeChange, *, dry_run: bool = False) -> r.Written:
         return self._write("PATCH", f"/v1/nodes/{_segment(name)}", change, dry_run=dry_run)
 
-    def remove_node(self, name: str, *, dry_run: bool = False) -> r.Written:
-        return self._write("DELETE", f"/v1/nodes/{_segment(name)}", dry_run=dry_run)
+    def drain_node(self, name: str, *, dry_run: bool = False) -> r.Written:
+        """Have a node emptied; a dry run asks DNS of every domain, which may take long."""
+        return self._write(
+            "POST",
+            f"/v1/nodes/{_segment(name)}/drain",
+            dry_run=dry_run,
+            seconds=_LONG_SECONDS if dry_run else _ANSWER_SECONDS,
+        )
+
+    def drain(self, name: str) -> r.DrainView:
+        return self._get(f"/v1/nodes/{_segment(name)}/drain", r.DrainView)
+
+    def undrain_node(self, name: str, *, dry_run: bool = False) -> r.Written:
+        return self._write("POST", f"/v1/nodes/{_segment(name)}/undrain", dry_run=dry_run)
+
+    def retire_node(self, name: str, *, now: bool = False, dry_run: bool = False) -> r.Written:
+        query = ({"now": "true"} if now else {}) | ({"dry_run": "true"} if dry_run else {})
+        return read(self._send("DELETE", f"/v1/nodes/{_segment(name)}", query=query), r.Written)
 
     def new_token(self, name: str, *, valid_minutes: int = 60) -> r.NodeAdded:
         """Return a fresh join token of a node."""

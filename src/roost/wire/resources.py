@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from roost.domain.cluster import FORBIDDEN_ATTACHMENTS, Suspended
+from roost.domain.node_life import Life
 
 
 class Resource(BaseModel):
@@ -202,6 +203,10 @@ class NodeView(Resource):
     roles: list[str]
     addresses: list[str]
     joined: bool
+    life: Life = Life.ACTIVE
+    since: datetime | None = None
+    """When it came into this state of its life; null for one that was never drained."""
+
     seen: datetime | None = None
     connected: bool = False
     positions: dict[str, int] = {}
@@ -209,6 +214,38 @@ class NodeView(Resource):
     mailboxes: int = 0
     health: dict[str, str] = {}
     figures: NodeFigures | None = None
+
+
+class RestView(Resource):
+    """One thing that is left on a node that is drained; ``until``: it goes by itself at that time."""
+
+    what: str
+    words: str
+    remedy: str = ""
+    until: datetime | None = None
+
+
+class DrainView(Resource):
+    """How far a node is on its way out.
+
+    ``moves`` counts the moves of its batch by state, ``failed`` names mailboxes that could not be moved yet, with the
+    reason. ``left`` is all that keeps it from being drained, ``notes`` what is to be known besides. ``seconds_left``
+    is until the last mailbox has moved, at the rate so far; null where that cannot be told. ``stalled`` is since when
+    nothing has changed, where that is for long.
+    """
+
+    node: str
+    life: Life
+    since: datetime | None = None
+    batch: str = ""
+    mailboxes: int = 0
+    bytes: int = 0
+    moves: dict[str, int] = {}
+    failed: dict[str, str] = {}
+    left: list[RestView] = []
+    notes: list[str] = []
+    seconds_left: int | None = None
+    stalled: datetime | None = None
 
 
 class NodeAdded(Written):

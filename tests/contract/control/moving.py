@@ -11,14 +11,17 @@ from world import MS1, MS2, MX1, NS1
 
 from roost.control import moves
 from roost.control.authority import Authority
+from roost.control.drainer import Drainer
 from roost.control.followers import Followers
 from roost.control.move_steps import Heard
 from roost.control.mover import Mover
 from roost.control.moves import Asked, Wanted
 from roost.domain.cluster import Node
 from roost.domain.desired import Table
+from roost.domain.errors import RoostError
 from roost.domain.evidence import Evidence, Folder
 from roost.domain.move import Move, Order, Part, Said, State
+from roost.ports.world import Record
 from roost.store.store import SqlStore
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -38,6 +41,29 @@ class Clock:
 
 
 @dataclass
+class FakeWorld:
+    """DNS that says what the test wants, by domain or zone; an error is raised."""
+
+    records: dict[str, list[Record] | RoostError] = field(default_factory=dict)
+    hosts: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def mail_hosts(self, domain: str) -> list[Record]:
+        return self._of(domain)
+
+    def delegation(self, zone: str) -> list[Record]:
+        return self._of(zone)
+
+    def addresses(self, host: str) -> frozenset[str]:
+        return self.hosts.get(host, frozenset())
+
+    def _of(self, name: str) -> list[Record]:
+        found = self.records.get(name, [])
+        if isinstance(found, RoostError):
+            raise found
+        return found
+
+
+@dataclass
 class Bench:
     """A controller and nodes that hear and say what the test wants."""
 
@@ -45,6 +71,7 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     followers: Followers = field(default_factory=Followers)
     authority: Authority = field(default_factory=lambda: Authority(*KEY))
+    world: FakeWorld = field(default_factory=FakeWorld)
 
     def __post_init__(self) -> None:
         node = Node.parse(MS3, ["storage"], ["192.0.2.9"])
@@ -56,6 +83,7 @@ class Bench:
     def restart(self) -> None:
         """Another controller, which knows the store and nothing else."""
         self.mover = Mover(self.store, self.followers, self.clock, self.authority)
+        self.drainer = Drainer(self.store, self.followers, self.clock, self.world)
 
     def hear(self, *names: str, positions: int | None = None, health: dict[str, str] | None = None) -> None:
         """Nodes ask for news, and so acknowledge all that there is, or all up to a revision."""

@@ -14,7 +14,7 @@ import world
 from hypothesis import given, settings
 from world import MS1, MS2, MX1, NS1
 
-from roost.control import aliases, domains, drift, mailboxes, nodes, policy
+from roost.control import aliases, domains, drift, mailboxes, node_lives, nodes, policy
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mailboxes import Wanted
@@ -173,7 +173,7 @@ def test_strangers_are_told_nothing(store: SqlStore) -> None:
     feed = Feed(store, 100)
     nodes.add(store, "me", "ms3.example.net", ["storage"], ["192.0.2.30"])
     assert feed.answer(MS2, "", {}, held=-1).settings is not None
-    nodes.remove(store, "me", MS2)
+    node_lives.retire(store, "me", MS2, NOW, give_up=True)
     for name in ("nobody.example.net", "ms3.example.net", MS2, ""):
         with pytest.raises(Forbidden):
             feed.answer(name, "", {}, held=-1)

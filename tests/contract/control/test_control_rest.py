@@ -8,7 +8,7 @@ import pytest
 import world
 from world import MS1, MX1
 
-from roost.control import aliases, domains, keys, nodes, policy
+from roost.control import aliases, domains, keys, node_lives, nodes, policy
 from roost.domain.cluster import Role, Suspended
 from roost.domain.errors import (
     AliasLoop,
@@ -171,13 +171,13 @@ def test_nodes(store: SqlStore) -> None:
         nodes.add(store, "me", "ms4.pop.example.com", ["storage"], ["192.0.2.31"])
     nodes.add(store, "me", "control.example.net", ["control"], ["192.0.2.40"])
     with pytest.raises(StillInUse, match="controller"):
-        nodes.remove(store, "me", "control.example.net")
+        node_lives.retire(store, "me", "control.example.net", NOW, give_up=True)
     world.add(store, "john")
     with pytest.raises(StillInUse, match="home of 1"):
-        nodes.remove(store, "me", MS1)
-    nodes.remove(store, "me", "ms3.example.net")
+        node_lives.retire(store, "me", MS1, NOW, give_up=True)
+    node_lives.retire(store, "me", "ms3.example.net", NOW, give_up=True)
     with pytest.raises(NotFound):
-        nodes.remove(store, "me", "ms3.example.net")
+        node_lives.retire(store, "me", "ms3.example.net", NOW, give_up=True)
     with store.read() as view:
         assert "ms3.example.net" not in {node.name for node in view.cluster().with_role(Role.STORAGE)}
 

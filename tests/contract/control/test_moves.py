@@ -16,7 +16,7 @@ import world
 from moving import MS3, Bench, evidence, proof
 from world import MS1, MS2, MX1, NS1
 
-from roost.control import domains, mailboxes, move_orders, moves, nodes, policy
+from roost.control import domains, mailboxes, move_orders, moves, node_lives, nodes, policy
 from roost.control.move_certificate import Certificate
 from roost.control.move_orders import Which
 from roost.control.move_steps import ATTEMPTS, Heard
@@ -246,7 +246,9 @@ def test_moves_that_do_not_get_on_are_told(bench: Bench) -> None:
     """Trouble after a minute, silence after the state's own time; pausing is no trouble."""
 
     def warned() -> list[str]:
-        found = status(bench.store, bench.followers, bench.mover, Probes(bench.clock.at), bench.clock.at)
+        found = status(
+            bench.store, bench.followers, bench.mover, bench.drainer, Probes(bench.clock.at), now=bench.clock.at
+        )
         return [warning.warning for warning in found.warnings if warning.subject.startswith("move")]
 
     anna, ben, cleo = bench.ask("anna", "ben", "cleo", to=MS2).ids
@@ -547,12 +549,12 @@ def test_what_moves_cannot_be_taken_away(bench: Bench) -> None:
             mailboxes.remove(bench.store, "admin", str(world.address("anna")))
         if state is State.COPYING:
             with pytest.raises(StillInUse, match="has a part in 1 moves"):
-                nodes.remove(bench.store, "admin", MS3)
+                node_lives.retire(bench.store, "admin", MS3, bench.clock.at, give_up=True)
             with pytest.raises(StillInUse, match="has a part in 1 moves"):
                 nodes.change(bench.store, "admin", MS3, ["dns"], None)
     bench.until(move, State.DONE)
     mailboxes.remove(bench.store, "admin", str(world.address("anna")))
-    nodes.remove(bench.store, "admin", MS3)
+    node_lives.retire(bench.store, "admin", MS3, bench.clock.at, give_up=True)
 
 
 def test_a_mailbox_may_change_while_it_moves(bench: Bench) -> None:

@@ -49,6 +49,7 @@ class Api:
             bench.followers,
             Wakeup(),
             bench.mover,
+            bench.drainer,
             Probes(bench.clock.now()),
         )
         application = build(parts)

@@ -13,7 +13,7 @@ from moving import MS3
 from test_moves_api import Api
 from world import MS1, MS2, MX1, NS1
 
-from roost.control import domains, mailboxes, nodes, probes
+from roost.control import domains, mailboxes, node_lives, nodes, probes
 from roost.domain.cluster import Node
 from roost.domain.desired import Table
 from roost.domain.errors import BadName, BadSetting, Forbidden, NotFound
@@ -132,7 +132,7 @@ def test_a_node_that_goes_takes_its_test_mailbox_along(api: Api) -> None:
     store = api.bench.store
     recipients = world.Follower(Table.RECIPIENTS)
     assert {value["hop"] for key, value in recipients.catch_up(store).items() if PROBE in key} == {MS1, MS2, MS3}
-    nodes.remove(store, "admin", MS2)
+    node_lives.retire(store, "admin", MS2, api.bench.clock.now(), give_up=True)
     assert {value["hop"] for key, value in recipients.catch_up(store).items() if PROBE in key} == {MS1, MS3}
     with store.read() as view:
         assert view.page(Table.ACCOUNTS, MS2, 0, 10).rows == ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import world
 from world import MS1, MS2
 
+from roost.domain.node_life import Life
 from roost.domain.node_load import NodeLoad
 from roost.domain.usage import Load, Size
 from roost.store.store import SqlStore
@@ -119,3 +121,23 @@ def test_what_is_declared_of_a_node_is_kept_and_is_in_the_audit_log(store: SqlSt
     with store.read() as view:
         assert declared in view.cluster().nodes
         assert "cpu 8, disk 4e+12" in view.events_of(MS1)[-1].detail["declared"]
+
+
+def test_the_size_of_a_home_is_that_of_its_mailboxes(store: SqlStore) -> None:
+    with store.read() as view:
+        assert view.bytes_at(MS1) == 0
+    store.put_loads(MS1, [_LOAD], _always)
+    with store.read() as view:
+        assert (view.bytes_at(MS1), view.bytes_at(MS2)) == (2048, 0)
+
+
+def test_a_node_keeps_its_life(store: SqlStore) -> None:
+    with store.read() as view:
+        node = next(node for node in view.cluster().nodes if node.name == MS1)
+    leaving = replace(node, life=Life.DRAINING, since=datetime(2026, 11, 27, tzinfo=UTC), batch="drain-1")
+    with store.write("me") as tx:
+        revision = tx.put_node(leaving, "node draining")
+    with store.read() as view:
+        assert leaving in view.cluster().nodes
+        assert view.cluster().revision == revision, "so every node is told"
+        assert view.events_of(MS1)[-1].detail == {"life": "active -> draining"}

@@ -27,6 +27,7 @@ from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.control import keys
 from roost.control.authority import Authority
+from roost.control.drainer import Drainer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
@@ -47,6 +48,7 @@ from roost.logs.counts import Counts
 from roost.main.minding import counted as of_logs
 from roost.ports.host import IDENTITY_CERTIFICATE, TLS_CERTIFICATE, Facts, File, Host
 from roost.store import open_backups, open_store
+from roost.wire.world import PublicDns
 
 NAME = "all.cluster.test"
 MEMBER = Member(NAME, frozenset({Role.MX, Role.STORAGE, Role.LOG}), ("192.0.2.1",), joined=True)
@@ -120,6 +122,7 @@ def controller_text(folder: Path) -> str:
         authority = Authority(*Authority.create("cluster.test", clock.now()))
         followers = Followers()
         mover = Mover(store, followers, clock, authority)
+        drainer = Drainer(store, followers, clock, PublicDns())
         glance = Glance(at=clock.now().timestamp(), disk=0.99, queue=1, waiting={NAME: Waiting(1, 4000)})
         followers.look(NAME, glance, clock.now())
         followers.touch(NAME, clock.now())
@@ -127,7 +130,7 @@ def controller_text(folder: Path) -> str:
         probes = Probes(clock.now())
         mails = (Mail("mx1.cluster.test", NAME, Seen(Stage.OK, seconds=0.2)),)
         probes.take(NAME, Round(1, clock.now(), 1.0, mails, (), ()), clock.now())
-        parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, probes)
+        parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, drainer, probes)
         key = keys.make(store, "founder", "monitoring", clock.now(), None).text
         answer = TestClient(build(parts)).get("/metrics", headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 200, answer.text

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 import httpx2
 from pydantic import BaseModel
 
+from roost.domain.node_life import Life
 from roost.domain.node_load import NodeLoad
 from roost.domain.probe import Door, Login, Mail, NamedBox, Seen, Stage
 from roost.domain.trace import Fate, Moment, Passage
@@ -197,6 +198,21 @@ CERTIFICATE = m.MoveCertificate(
 )
 
 
+DRAIN = r.DrainView(
+    node="ms1.cluster.test",
+    life=Life.DRAINING,
+    since=NOON,
+    batch="drain-17",
+    mailboxes=30,
+    bytes=3 * 2**30,
+    moves={"copying": 4, "settling": 2, "done": 58},
+    failed={"ann@example.test": "ms2.cluster.test says: There is no room."},
+    left=[r.RestView(what="mailboxes", words="30 mailboxes live there.")],
+    notes=["Mind the gap."],
+    seconds_left=250,
+)
+
+
 def problem(status: int, code: str, detail: str, **fields: object) -> httpx2.Response:
     found = r.Problem.model_validate({"title": code, "status": status, "code": code, "detail": detail, **fields})
     return httpx2.Response(
@@ -294,6 +310,9 @@ def small_cluster() -> FakeApi:
     api.on("DELETE", "/v1/senders/example.test/spam.test", written)
     api.on("POST", "/v1/nodes", token)
     api.on("POST", "/v1/nodes/ms1.cluster.test/token", token.model_copy(update={"revision": 0}))
+    api.on("POST", "/v1/nodes/ms1.cluster.test/drain", written)
+    api.on("GET", "/v1/nodes/ms1.cluster.test/drain", DRAIN)
+    api.on("POST", "/v1/nodes/ms1.cluster.test/undrain", written)
     api.on("POST", "/v1/keys", r.KeyMade(**key.model_dump(), key="k7d2.new-secret"))
     asked = m.MovesAsked(revision=7, did=["Asked for one move."], ids=[17])
     api.on("POST", "/v1/moves", asked)

@@ -107,5 +107,5 @@ def of_usage(last: NodeLoad | None, refused: Mapping[str, int]) -> Iterator[Figu
 def of_lessons(spool: Spool, settings: NodeSettings) -> Iterator[Figure]:
     """Yield what each MX is still to learn."""
     for peer in settings.peers:
-        if {Role.MX, Role.BACKUP_MX} & set(peer.roles):
+        if {Role.MX, Role.BACKUP_MX} & set(peer.roles) and not peer.leaving:
             yield Figure("roost_lessons_waiting", len(spool.waiting(peer.name)), (peer.name,))

@@ -56,7 +56,9 @@ class Carrier:
         settings = self._settings()
         if settings is None or Role.STORAGE not in settings.roles:
             return
-        hosts = [p for p in settings.peers if {Role.MX, Role.BACKUP_MX} & set(p.roles) and p.addresses]
+        hosts = [
+            p for p in settings.peers if {Role.MX, Role.BACKUP_MX} & set(p.roles) and p.addresses and not p.leaving
+        ]
         self._spool.share([host.name for host in hosts])
         for host in hosts:
             if self._spool.waiting(host.name) and self._paused.get(host.name, 0.0) <= time.monotonic():

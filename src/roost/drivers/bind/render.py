@@ -11,15 +11,12 @@ import re
 import jinja2
 
 from roost.domain.cluster import Role
-from roost.domain.desired import NodeSettings, Peer
+from roost.domain.desired import APEX_TTL, NodeSettings, Peer
 from roost.drivers.bind.place import Place
 from roost.ports.host import Facts, File
 
 NEGATIVE_TTL = 60
 """Seconds for which a resolver may remember that a name is not there (SOA minimum, RFC 2308)."""
-
-APEX_TTL = 300
-"""Seconds for which NS and SOA may be cached: short, so that a new or a lost server is known soon."""
 
 _ZONE = re.compile(r'^zone "([^"]+)" \{', re.MULTILINE)
 _TRANSFER_KEY = re.compile(r'key "(roost-transfer\.[^"]+)"')
@@ -44,7 +41,7 @@ def render(settings: NodeSettings, facts: Facts, place: Place) -> tuple[File, ..
     """Return the files. Nothing differs between BIND 9.18 and 9.20, so the facts are not looked at."""
     del facts
     # A node that is just getting the role may see itself alone.
-    servers = settings.having(Role.DNS) or (Peer(settings.node, settings.addresses, settings.roles),)
+    servers = settings.serving(Role.DNS) or (Peer(settings.node, settings.addresses, settings.roles),)
     named = _TEMPLATES.get_template("named.conf.j2").render(
         place=place,
         zones=zones_of(settings),

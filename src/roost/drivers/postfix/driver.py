@@ -180,7 +180,7 @@ class Postfix:
             return []
         backup = Role.BACKUP_MX in settings.roles
         port = self._layout.smtp if backup else self._layout.lmtp
-        peers = settings.having(Role.MX if backup else Role.STORAGE)
+        peers = settings.serving(Role.MX) if backup else settings.having(Role.STORAGE)
         return [(peer.addresses[0], port) for peer in peers if peer.addresses]
 
     @staticmethod

@@ -101,7 +101,7 @@ def _text(template: str, values: dict[str, object]) -> str:
 def _primaries(settings: NodeSettings, layout: Layout) -> str:
     """Return the transport of a backup MX: the first primary that answers."""
     port = "" if layout.smtp == 25 else f":{layout.smtp}"
-    hops = ", ".join(f"[{peer.name}]{port}" for peer in settings.having(Role.MX))
+    hops = ", ".join(f"[{peer.name}]{port}" for peer in settings.serving(Role.MX))
     return f"relay:{hops}" if hops else "retry:4.3.0 There is no primary MX yet"
 
 
@@ -111,7 +111,7 @@ def _listen(layout: Layout, port: int) -> str:
 
 def _outward(settings: NodeSettings, layout: Layout) -> str:
     """Return the transport of a home: the first MX that answers. Each home begins with another, to share the work."""
-    names = [peer.name for peer in settings.having(Role.MX)]
+    names = [peer.name for peer in settings.serving(Role.MX)]
     if not names:
         return "retry:4.3.0 There is no MX yet"
     first = hashlib.sha256(settings.node.encode()).digest()[0] % len(names)

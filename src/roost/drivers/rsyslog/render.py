@@ -41,7 +41,7 @@ def render(settings: NodeSettings, facts: Facts, place: Place) -> tuple[File, ..
     """Return the files. Nothing differs between rsyslog 8.2302 and 8.2504, so the versions are not looked at."""
     ports = ports_of(peer.name for peer in settings.peers)
     values = {"place": place, "certificate": facts.certificate, "message_size": MESSAGE_SIZE, "ports": ports}
-    log_nodes = settings.having(Role.LOG)
+    log_nodes = settings.serving(Role.LOG)
     policy = settings.policy
 
     def file(path: str, template: str, mode: int = 0o644, **more: object) -> File:

@@ -52,7 +52,7 @@ def zones_of(settings: NodeSettings) -> tuple[str, ...]:
 
 def render(settings: NodeSettings, facts: Facts, place: Place) -> tuple[File, ...]:
     """Return the files. Nothing differs between the versions of Debian 12 and 13."""
-    servers = tuple(address for peer in settings.having(Role.DNS) for address in peer.addresses)
+    servers = tuple(address for peer in settings.serving(Role.DNS) for address in peer.addresses)
     forwarders = settings.policy.forwarders
     values = {
         "place": place,
