@@ -1,14 +1,14 @@
 """What mailboxes cost a node: learned from the nodes' own minutes, beside what their mailboxes did in them.
 
 Works
-    What is counted of mailboxes and costs something: a login, a delivery, a megabyte that goes in or out, an hour that
-    a session is open. Each has a cost in seconds of a reference processor and in operations of the disk. Processor
-    time that is known of a mailbox itself comes on top: a login's cost here is what nobody has told of it (TLS, the
-    password, the kernel).
+    What is counted of mailboxes and costs something: a login, a delivery, a megabyte that goes in or out, an hour
+    that a session is open. Each has a cost in seconds of a reference processor and in operations of the disk.
+    Processor time that is known of a mailbox itself comes on top: a login's cost here is what nobody has told of it
+    (TLS, the password, the kernel).
 
 Learning
-    In a minute of a node, ``what its machine did = its base + works · costs``. The base is the node's own, the costs are
-    those of all. Fitted by least squares with two kinds of caution. Each cost is expected to be what was measured
+    In a minute of a node, ``what its machine did = its base + works · costs``. The base is the node's own, the costs
+    are those of all. Fitted by least squares with two kinds of caution. Each cost is expected to be what was measured
     once on a machine of ours (``PRIOR``), give or take as much again; the minutes must say better, and few, noisy or
     steady ones cannot (ridge). And minutes that are far off, when something else was going on, count little
     (Huber's weights). No cost is below nothing or above ``MOST`` times what is expected.
@@ -48,7 +48,7 @@ _FINEST = 1e-3
 
 @dataclass(frozen=True)
 class Costs:
-    """Of each work, in the order of ``WORKS``; ``minutes`` is from how many they were learned, 0 for expected ones."""
+    """Of each work, in the order of ``WORKS``; ``minutes`` is from how many they were learned, 0 if from none."""
 
     cpu: tuple[float, float, float, float]
     """Seconds of a reference processor, besides what the mailbox's own processes took."""
