@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ import roost
 from roost.api import (
     agents,
     aliases,
+    balance,
     cluster,
     domains,
     mailboxes,
@@ -39,6 +40,7 @@ from roost.wire.resources import NewMailboxes
 
 _PERSIST_SECONDS = 1.0
 _TICK_SECONDS = 1.0
+_BALANCE_SECONDS = 30.0
 _RINGS_ITSELF = {"/agent/feed", "/agent/moves", "/agent/usage"}
 _log = structlog.get_logger()
 
@@ -81,7 +83,11 @@ def build(parts: Parts) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         parts.wakeup.attach()
-        tasks = [asyncio.create_task(_keep_positions(parts)), asyncio.create_task(_move_on(parts))]
+        tasks = [
+            asyncio.create_task(_keep_positions(parts)),
+            asyncio.create_task(_go_on(parts, "moves", parts.mover.tick, _TICK_SECONDS)),
+            asyncio.create_task(_go_on(parts, "balance", parts.balancer.tick, _BALANCE_SECONDS)),
+        ]
         yield
         for task in tasks:
             task.cancel()
@@ -104,6 +110,7 @@ def build(parts: Parts) -> FastAPI:
         aliases,
         senders,
         usage,
+        balance,
         nodes,
         traces,
         probe,
@@ -130,14 +137,14 @@ async def _keep_positions(parts: Parts) -> None:
             _log.warning("positions not kept", reason=str(error))
 
 
-async def _move_on(parts: Parts) -> None:
-    """Take every second what has become due in moves. A fault is logged, and does not end it."""
+async def _go_on(parts: Parts, what: str, tick: Callable[[], bool], seconds: float) -> None:
+    """Do now and then what has become due. A fault is logged, and does not end it."""
     while True:
-        await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(seconds)
         try:
-            if await run_in_threadpool(parts.mover.tick):
+            if await run_in_threadpool(tick):
                 parts.wakeup.ring()
         except Unavailable as error:
-            _log.warning("moves wait", reason=str(error))
-        except Exception:  # noqa: BLE001 - moves must go on: the next turn may be good
-            _log.exception("moves wait: unexpected error")
+            _log.warning(f"{what} wait", reason=str(error))
+        except Exception:  # noqa: BLE001 - they must go on: the next turn may be good
+            _log.exception(f"{what} wait: unexpected error")

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority
+from roost.control.balancer import Balancer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
@@ -32,6 +33,7 @@ class Parts:
     wakeup: Wakeup
     mover: Mover
     probes: Probes
+    balancer: Balancer
     traces: Traces = field(default_factory=NoLogNode)
 
 

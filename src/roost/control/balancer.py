@@ -67,7 +67,7 @@ class Balancer:
             return False
         with self._store.read() as view:
             policy, homes = view.cluster().policy, view.homes()
-        headroom.note(self._store, state, homes)
+        headroom.note(self._store, state.fleet, homes)
         note_day(self._store, state, now)
         before = self._relieves
         self.said = self._hindrance(policy, now)
@@ -86,7 +86,8 @@ class Balancer:
             last = view.value(_APPLIED)
             moving = sum(view.count_moves(OPEN).values())
         if last and now - datetime.fromisoformat(last) < timedelta(hours=policy.balance_every):
-            return f"The last plan was applied at {last[:16].replace('T', ' ')} UTC; {policy.balance_every} h are to pass."
+            when = last[:16].replace("T", " ")
+            return f"The last plan was applied at {when} UTC; {policy.balance_every} h are to pass."
         if moving:
             return f"{moving} moves are not over yet."
         wrong = [warned for warned in self._warnings() if warned.name not in _HARMLESS]

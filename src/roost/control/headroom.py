@@ -1,8 +1,7 @@
-"""How much room storage nodes have, as it was measured last: written down now and then (``roost.control.balancer``), so
-that placing a mailbox needs no look at all the others.
+"""How much room storage nodes have, as it was measured last: placing a mailbox needs no look at all the others.
 
-In between, each mailbox that a node has got counts with what a mailbox takes on average. Where nothing can be measured
-nothing is written down.
+It is written down now and then (``roost.control.balancer``). In between, each mailbox that a node has got counts with
+what a mailbox takes on average. Where nothing can be measured nothing is written down.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from roost.balance.fleet import Fleet
 from roost.balance.goals import RULES
-from roost.control.measured import Measured
 from roost.domain.load import Dimension
 from roost.ports.store import Reader, Store
 
@@ -49,9 +48,8 @@ class Headroom:
         return max(levels) if levels[Dimension.DISK] <= RULES.disk else float("inf")
 
 
-def note(store: Store, state: Measured, homes: Mapping[str, int]) -> None:
+def note(store: Store, fleet: Fleet, homes: Mapping[str, int]) -> None:
     """Write it down. ``homes`` is how many mailboxes each node has."""
-    fleet = state.fleet
     taken = fleet.loads.copy()
     taken[:, Dimension.DISK] += fleet.nodes.kept
     nodes = {

@@ -20,10 +20,12 @@ from roost.api.identity import PeerCertificateProtocol
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority, key_to_pem
+from roost.control.balancer import Balancer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
 from roost.control.probes import Probes
+from roost.control.status import status
 from roost.control.traces import OfLogNode
 from roost.domain.cluster import Node, Role
 from roost.domain.errors import BadSetting
@@ -67,7 +69,12 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
     backups = open_backups(settings.store, store, aside=state)
     mover = Mover(store, followers, clock, authority)
     feed, probes = Feed(store, FEED_ROWS), Probes(clock.now())
-    parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, probes, _traces(store, state))
+    balancer = Balancer(
+        store, followers, clock, lambda: status(store, followers, mover, probes, clock.now()).warnings
+    )
+    parts = Parts(
+        store, backups, clock, authority, feed, followers, Wakeup(), mover, probes, balancer, _traces(store, state)
+    )
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)
     config = uvicorn.Config(
