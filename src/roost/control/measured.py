@@ -6,8 +6,8 @@ What is decided here, beside the reading:
   busier than it has processors is left out: such counters are those of a larger machine around it.
 * A mailbox that is measured for less than a day has no habits yet: what it does now counts as usual. In its first ten
   minutes nothing is believed.
-* A mailbox that is being moved counts at its target, and its copy at its source. Whoever was moved lately, or could
-  not be, stays.
+* A mailbox that is being moved counts at its target, and its copy at its source. Whoever was moved lately stays; so
+  does for a day who could not be, unless somebody has called it off.
 * A node that is away, ill, has not told its load lately, or whose strength nobody knows, is **closed**: it gives and
   takes nothing.
 
@@ -42,6 +42,9 @@ from roost.ports.store import Reader, Store
 LEARN_MINUTES = 24 * 60
 SILENT_MINUTES = 10
 """A node that has told nothing of its load for so long is closed."""
+
+_AGAIN = timedelta(days=1)
+"""After so long it is tried again to move a mailbox that could not be moved."""
 
 _YOUNG_MINUTES, _FRESH_MINUTES = 24 * 60, 10
 _BUSIER = 1.1
@@ -190,11 +193,12 @@ def _moves(
     arriving = np.full(len(rows.numbers), -1, np.int32)
     kept = np.zeros((2, len(uses)))
     rest, keep = (now - timedelta(days=days) for days in (policy.balance_rest_days, policy.keep_days))
-    for move in view.moves_since(min(rest, keep)):
+    for move in view.moves_since(min(rest, keep, now - _AGAIN)):
         row = row_of(move.number)
         if row is None:
             continue
-        moved[row] |= move.open or move.changed >= rest
+        failed = move.state is MoveState.UNDONE and not move.aborting and move.changed >= now - _AGAIN
+        moved[row] |= move.open or failed or (move.state is MoveState.DONE and move.changed >= rest)
         source = places.get(move.source)
         if move.state in _ARRIVING and move.target in places:
             arriving[row] = places[move.target]
