@@ -40,7 +40,9 @@ from roost.wire.resources import NewMailboxes
 
 _PERSIST_SECONDS = 1.0
 _TICK_SECONDS = 1.0
-_BALANCE_SECONDS = 30.0
+_BALANCE_SECONDS = 60.0
+"""So a controller that has just begun looks at the load when its nodes have been heard."""
+
 _RINGS_ITSELF = {"/agent/feed", "/agent/moves", "/agent/usage"}
 _log = structlog.get_logger()
 

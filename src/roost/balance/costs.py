@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from roost.balance.fleet import Floats, Numbers
+from roost.balance.fleet import Floats, Numbers, Peaks
 from roost.domain.load import Dimension
 
 WORKS = ("login", "delivery", "megabyte", "hour")
@@ -86,13 +86,13 @@ class Learned:
     base: Floats
 
 
-def works_of(rates: Floats) -> Floats:
+def works_of(rates: Floats | Peaks) -> Floats:
     """Return the works of rates, whose columns are those of ``roost.domain.usage.Counts``."""
-    logins, deliveries, bytes_in, bytes_out, connected = rates.T[:5]
+    logins, deliveries, bytes_in, bytes_out, connected = rates.T[:5].astype(np.float64)
     return np.stack([logins, deliveries, (bytes_in + bytes_out) / 1e6, connected / 3600], axis=1)
 
 
-def demand(rates: Floats, size: Floats, speed: Floats, costs: Costs) -> Floats:
+def demand(rates: Floats | Peaks, size: Floats, speed: Floats, costs: Costs) -> Floats:
     """Return what mailboxes with these rates take (mailboxes × dimensions).
 
     ``speed`` is how fast a processor of each mailbox's home is: what it counted of the mailbox's own processes is so

@@ -25,13 +25,16 @@ from roost.control.measured import Measured
 from roost.control.move_limits import within
 from roost.control.warnings import Warned
 from roost.domain.cluster import Policy
-from roost.domain.errors import Refused
+from roost.domain.errors import InvalidInput, Refused
 from roost.domain.move import OPEN
 from roost.ports.clock import Clock
 from roost.ports.store import Store
 
 ACTOR = "balancer"
 EVERY = timedelta(minutes=15)
+_SOON = timedelta(minutes=1)
+"""Where there was nothing to look at, it is looked again so soon."""
+
 _APPLIED = "balance applied"
 _DAYS = "balance days"
 _DAYS_KEPT = 90
@@ -63,6 +66,7 @@ class Balancer:
             state = measured.read(self._store, self._followers, now)
         except Refused as error:
             headroom.forget(self._store)
+            self._looked = now - EVERY + _SOON
             self.said = error.message
             return False
         with self._store.read() as view:
@@ -111,7 +115,7 @@ class Balancer:
         made = plans.keep(self._store, plans.told(self._store, state, found, now))
         try:
             asked = plans.apply(self._store, self._followers, ACTOR, made.id, now)
-        except Refused as error:
+        except (Refused, InvalidInput) as error:
             self.said = error.message
             return False
         self._store.put_value(_APPLIED, now.isoformat())

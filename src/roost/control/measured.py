@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roost.balance.costs import Costs, Learned, Minutes, demand, learn
-from roost.balance.fleet import Fleet, Floats, Mailboxes, Nodes, State
+from roost.balance.fleet import Fleet, Floats, Mailboxes, Nodes, Peaks, State
 from roost.balance.habits import hour_of, week_of
 from roost.balance.predict import peaks
 from roost.control import usage
@@ -79,8 +79,8 @@ class _Rows:
     told: NDArray[np.bool_]
     since: NDArray[np.int64]
     at: NDArray[np.int64]
-    hour: Floats
-    week: Floats
+    hour: Peaks
+    week: Peaks
     size: NDArray[np.int64]
     patterns: list[str]
 
@@ -163,8 +163,8 @@ def _part(part: Sequence[tuple[Any, ...]], places: dict[str, int], minute: int) 
         told=told,
         since=np.array([minute if row[2] is None else row[2] for row in kept], np.int64),
         at=at,
-        hour=rates[:, :_MEASURES] * 0.5 ** (gone / HOUR),
-        week=rates[:, _MEASURES:] * 0.5 ** (gone / WEEK),
+        hour=(rates[:, :_MEASURES] * 0.5 ** (gone / HOUR)).astype(np.float32),
+        week=(rates[:, _MEASURES:] * 0.5 ** (gone / WEEK)).astype(np.float32),
         size=np.array([row[-3] or 0 for row in kept], np.int64),
         patterns=[row[-1] or "" for row in kept],
     )

@@ -2,7 +2,7 @@
 
 A plan that was shown is kept under a number, so that just that one is applied, and no other that would have been made
 meanwhile. The last eight are kept. It is refused where too much of what it stood on has changed: a mailbox lives
-elsewhere, a node is gone, away or as strong as another; little of that, and it is applied without those mailboxes.
+elsewhere, a node is gone or as strong as another; little of that, and it is applied without those mailboxes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from roost.control.measured import Measured
 from roost.control.move_orders import Which
 from roost.control.moves import Asked, Wanted
 from roost.control.writing import Done, writing
+from roost.domain.cluster import Suspended
 from roost.domain.errors import BadSetting, NotFound, Refused
 from roost.domain.load import Capacity
 from roost.domain.move import OPEN, Move
@@ -37,7 +38,7 @@ VALID = timedelta(hours=24)
 _KEPT = 8
 _LAST = "balance plan"
 _CHANGED_SHARE = 0.1
-"""A plan of which more than this part no longer holds is refused."""
+"""A plan of which more than this part, and more than one mailbox, no longer holds is refused."""
 
 _STRENGTH_SHARE = 0.1
 _SAID_MAX = 10
@@ -224,7 +225,7 @@ def apply(
         if now - made.at > VALID:
             raise _outdated(made, [f"it was made at {made.at:%Y-%m-%d %H:%M} UTC, more than a day ago"])
         checked = _check(view, made, strengths)
-    if len(checked.changed) > _CHANGED_SHARE * made.mailboxes:
+    if len(checked.changed) > max(1, _CHANGED_SHARE * made.mailboxes) or (checked.changed and not checked.wanted):
         raise _outdated(made, checked.changed)
     if not checked.wanted:
         return Asked(did=[f"Plan {made.id} moves nobody: no node is much fuller than the others."])
@@ -260,6 +261,7 @@ def _strengths(store: Store, now: datetime) -> dict[str, list[float]]:
 def _check(view: Reader, made: Kept, strengths: dict[str, list[float]]) -> _Checked:
     """Compare a plan with what there is."""
     found = _Checked()
+    refusing = {domain.name for domain in view.cluster().domains if domain.suspended is Suspended.REFUSE}
     numbers = [number for step in made.steps for number, _ in step.mailboxes]
     known, moving = view.numbered(numbers), view.open_moves(numbers)
     differ = {}
@@ -280,6 +282,8 @@ def _check(view: Reader, made: Kept, strengths: dict[str, list[float]]) -> _Chec
                 found.changed.append(f"{address} lives on {mailbox.home} and not on {step.source}")
             elif number in moving:
                 found.changed.append(f"{address} is being moved to {moving[number].target}")
+            elif mailbox.suspended and mailbox.address.domain in refusing:
+                found.changed.append(f"{address} is suspended, and its domain refuses mail for such mailboxes")
             else:
                 found.wanted.append((str(mailbox.address), step.target))
                 found.reasons[str(mailbox.address)] = step.reason

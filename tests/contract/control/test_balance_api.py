@@ -19,7 +19,7 @@ from roost.control.balancer import EVERY, days_of
 from roost.control.placing import Placer
 from roost.control.warnings import Warned
 from roost.domain.errors import BadSetting, NotFound, Refused
-from roost.domain.move import State
+from roost.domain.move import Part, Said, State
 from roost.domain.node_load import Strength
 from roost.store.store import SqlStore
 from roost.wire.balance_resources import NewPlan, PlanView, Supposed
@@ -97,6 +97,35 @@ def test_a_plan_that_no_longer_fits_is_refused_and_says_why(api: Api, busy: dict
         api.admin.apply_plan(found.id)
     with pytest.raises(NotFound):
         api.admin.apply_plan(99)
+
+
+def test_little_that_no_longer_fits_is_left_out(api: Api, busy: dict[int, float]) -> None:
+    found = api.admin.make_plan(NewPlan())
+    address = found.steps[0].mailboxes[0]
+    api.admin.remove_mailbox(address)
+    asked = api.admin.apply_plan(found.id)
+    assert len(asked.ids) == found.mailboxes - 1
+    assert f"Left out: {address} was removed." in asked.did
+
+
+def test_who_could_not_be_moved_rests_for_a_day_and_who_was_called_off_does_not(
+    api: Api, busy: dict[int, float]
+) -> None:
+    bench = api.bench
+    [called_off] = bench.ask("busy0", to=MS2).ids
+    [failed] = bench.ask("busy1", to=MS2).ids
+    bench.until(failed, State.COPYING)
+    api.admin.order_moves("abort", id=called_off)
+    bench.report(failed, Part.TARGET, Said.REFUSED, bench.move(failed).attempts, "no room")
+    for move in (called_off, failed):
+        bench.drop(move)
+        assert bench.move(move).state is State.UNDONE
+    tell(bench, {MS1: busy})
+    moved = {address for step in api.admin.make_plan(NewPlan()).steps for address in step.mailboxes}
+    assert "busy1@example.com" not in moved
+    bench.clock.at += timedelta(hours=25)
+    tell(bench, {MS1: busy})
+    assert api.admin.make_plan(NewPlan()).steps
 
 
 def test_a_plan_is_of_today(api: Api, busy: dict[int, float]) -> None:
