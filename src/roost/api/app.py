@@ -20,6 +20,7 @@ import roost
 from roost.api import (
     agents,
     aliases,
+    balance,
     cluster,
     domains,
     mailboxes,
@@ -40,6 +41,9 @@ from roost.wire.resources import NewMailboxes
 _PERSIST_SECONDS = 1.0
 _TICK_SECONDS = 1.0
 _DRAIN_SECONDS = 2.0
+_BALANCE_SECONDS = 60.0
+"""So a controller that has just begun looks at the load when its nodes have been heard."""
+
 _RINGS_ITSELF = {"/agent/feed", "/agent/moves", "/agent/usage"}
 _log = structlog.get_logger()
 
@@ -86,6 +90,7 @@ def build(parts: Parts) -> FastAPI:
             asyncio.create_task(_keep_positions(parts)),
             asyncio.create_task(_go_on(parts, "moves", parts.mover.tick, _TICK_SECONDS)),
             asyncio.create_task(_go_on(parts, "drains", parts.drainer.tick, _DRAIN_SECONDS)),
+            asyncio.create_task(_go_on(parts, "balance", parts.balancer.tick, _BALANCE_SECONDS)),
         ]
         yield
         for task in tasks:
@@ -109,6 +114,7 @@ def build(parts: Parts) -> FastAPI:
         aliases,
         senders,
         usage,
+        balance,
         nodes,
         traces,
         probe,

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority
+from roost.control.balancer import Balancer
 from roost.control.drainer import Drainer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
@@ -35,6 +36,7 @@ class Parts:
     mover: Mover
     drainer: Drainer
     probes: Probes
+    balancer: Balancer
     traces: Traces = field(default_factory=NoLogNode)
 
 

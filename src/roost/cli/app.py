@@ -34,6 +34,7 @@ _NOUNS = {
     "alias": "Addresses that lead to one or more others.",
     "sender": "Senders that domains and users allow or deny.",
     "node": "The machines of the cluster and what they do.",
+    "balance": "Spreading the load: which mailboxes should live elsewhere, and why.",
     "policy": "Settings of the whole cluster.",
     "metrics": "Figures for a monitoring system.",
     "key": "Keys with which people and programs use the API.",

@@ -14,7 +14,7 @@ from roost.wire.resources import PolicyView
 
 app = App(name="policy")
 
-_SIZES = ("message_size", "move_bandwidth", "sieve_script_size", "logs_journal_size")
+_SIZES = ("message_size", "move_bandwidth", "balance_bytes", "sieve_script_size", "logs_journal_size")
 
 
 @app.command
@@ -50,6 +50,12 @@ def set_(name: str, value: str, /, *, options: Writing = WRITING, session: Use) 
       moves_per_pair      most moves under way from one node to another
       move_bandwidth      bytes a second for each move; 0 for no limit
       move_hours          hours, UTC, in which moves begin: 22-6; '' for any
+      balance_auto        whether plans are applied by themselves: on or off
+      balance_every       hours from one such plan to the next
+      balance_moves       most mailboxes that one such plan moves
+      balance_bytes       most bytes that it copies
+      balance_pauses      most seconds for which it closes mailboxes, added up
+      balance_rest_days   days for which a moved mailbox is left where it is
       filter              whether mail from outside is judged: on or off
       filter_down         mail while the filter does not answer: defer or accept
       spam_score          points from which mail is marked and goes to Junk

@@ -38,7 +38,7 @@ def move(
     """Move mailboxes to another home, while their users work.
 
     Name addresses, or a domain, or a node that is to be emptied, or a CSV file.
-    Without --to, Roost chooses the node with the fewest mailboxes for each. Waits
+    Without --to, Roost chooses the node with most room for each. Waits
     until every mailbox is at its new home, and shows how it goes; the moves go on
     also when the command is ended. The exit status is 1 where a mailbox stayed.
 

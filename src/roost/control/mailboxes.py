@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from roost.control import domains, passwords
+from roost.control import domains, headroom, passwords
 from roost.control.placing import Placer
 from roost.control.writing import Done, writing
 from roost.domain.cluster import FORMATS, Cluster, Mailbox
@@ -55,7 +55,7 @@ def add(store: Store, actor: str, wanted: Wanted, *, dry_run: bool = False) -> D
     hashed = passwords.choose(wanted.password, wanted.password_hash)
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
-        [mailbox] = next(_made(tx, cluster, Placer(cluster, tx.homes()), [(wanted, hashed)]))
+        [mailbox] = next(_made(tx, cluster, Placer(cluster, tx.homes(), headroom.known(tx)), [(wanted, hashed)]))
         domain = domains.find(cluster, mailbox.address.domain)
         done.add(
             tx.put_mailboxes([mailbox], "mailbox added"),
@@ -81,7 +81,7 @@ def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: boo
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
         revision = 0
-        for made in _made(tx, cluster, Placer(cluster, tx.homes()), pairs, findings):
+        for made in _made(tx, cluster, Placer(cluster, tx.homes(), headroom.known(tx)), pairs, findings):
             # From the first fault on, what remains is only looked at, to find them all.
             if made and not findings:
                 revision = tx.put_mailboxes(made, "mailbox added")

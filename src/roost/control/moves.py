@@ -7,11 +7,11 @@ asked for, or none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from roost.control import domains, mailboxes, nodes
+from roost.control import domains, headroom, mailboxes, nodes
 from roost.control.followers import Followers
 from roost.control.placing import Placer
 from roost.control.warnings import DISK_NEARLY_FULL
@@ -39,6 +39,8 @@ class Wanted:
     format: str = ""
     deep: bool = False
     parent: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why mailboxes move, by address, where somebody has said so."""
 
 
 @dataclass
@@ -178,7 +180,7 @@ class _Asker:
         homes = Counter(tx.homes())
         for (_, target), count in tx.count_moves(OPEN - {State.SETTLING}).items():
             homes[target] += count
-        self._placer = Placer(replace(self.cluster, nodes=tuple(self._able)), homes)
+        self._placer = Placer(replace(self.cluster, nodes=tuple(self._able)), homes, headroom.known(tx))
         self._refusing = {d.name for d in self.cluster.domains if d.suspended is Suspended.REFUSE}
 
     def learn(self, some: Sequence[Mailbox]) -> None:
@@ -210,6 +212,7 @@ class _Asker:
             format="" if wanted.format == mailbox.format else wanted.format,
             deep=wanted.deep,
             back_of=back_of,
+            reason=wanted.reasons.get(str(mailbox.address), ""),
         )
 
     def _hindrances(self, mailbox: Mailbox, target: str) -> Iterator[tuple[str, str]]:

@@ -206,6 +206,25 @@ class Policy:
     move_hours: str = ""
     """Hours of the day, UTC, in which moves begin: ``22-6``; '' means at any time."""
 
+    balance_auto: str = "off"
+    """Whether plans that spread the load are applied without being asked for: ``on`` or ``off``; within
+    ``move_hours`` and these limits."""
+
+    balance_every: int = 24
+    """Hours from one such plan to the next."""
+
+    balance_moves: int = 100
+    """Most mailboxes that one such plan moves,"""
+
+    balance_bytes: int = 50 * 2**30
+    """most bytes that it copies,"""
+
+    balance_pauses: int = 60
+    """and most seconds for which it closes mailboxes, added up."""
+
+    balance_rest_days: int = 14
+    """Days for which a mailbox that was moved is not moved again for balance, by any plan."""
+
     filter: str = "on"
     """Whether mail from outside is judged: ``on`` or ``off``."""
 

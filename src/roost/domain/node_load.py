@@ -143,6 +143,7 @@ class Strength:
 
     ``cpu`` in reference processors (``roost.host.strength``), ``io`` in synced writes of the disk a second,
     ``memory`` and ``disk`` in bytes. The spreads are those of the measuring: 0.1 is ten percent between its runs.
+    ``processors`` is how many the machine may use.
     """
 
     cpu: float = 0.0
@@ -151,6 +152,12 @@ class Strength:
     disk: float = 0.0
     cpu_spread: float = 0.0
     io_spread: float = 0.0
+    processors: float = 0.0
+
+    @property
+    def speed(self) -> float:
+        """Return how many reference processors one of its own is worth; 1 where that is not known."""
+        return self.cpu / self.processors if self.cpu and self.processors else 1.0
 
 
 MEASURES = ("cpu", "io", "memory", "disk")

@@ -47,13 +47,15 @@ def measure(folder: str) -> Strength:
         of = os.statvfs(folder)
     except OSError as error:
         raise DaemonFailed(f"The disk of {folder} cannot be measured: {error.strerror}.") from error
+    usable = processors()
     return Strength(
-        cpu=round(statistics.median(cpu) / _REFERENCE * processors(), 2),
+        cpu=round(statistics.median(cpu) / _REFERENCE * usable, 2),
         io=round(statistics.median(io), 1),
         memory=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
         disk=float(of.f_blocks * of.f_frsize),
         cpu_spread=_spread(cpu),
         io_spread=_spread(io),
+        processors=usable,
     )
 
 

@@ -20,11 +20,13 @@ from roost.api.identity import PeerCertificateProtocol
 from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.control.authority import Authority, key_to_pem
+from roost.control.balancer import Balancer
 from roost.control.drainer import Drainer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
 from roost.control.mover import Mover
 from roost.control.probes import Probes
+from roost.control.status import status
 from roost.control.traces import OfLogNode
 from roost.domain.cluster import Node, Role
 from roost.domain.errors import BadSetting
@@ -70,8 +72,12 @@ async def _serve(settings: ControllerSettings, state: Path) -> None:
     mover = Mover(store, followers, clock, authority)
     feed, probes = Feed(store, FEED_ROWS), Probes(clock.now())
     drainer = Drainer(store, followers, clock, PublicDns())
+    balancer = Balancer(
+        store, followers, clock, lambda: status(store, followers, mover, drainer, probes, now=clock.now()).warnings
+    )
+    traces = _traces(store, state)
     parts = Parts(
-        store, backups, clock, authority, feed, followers, Wakeup(), mover, drainer, probes, _traces(store, state)
+        store, backups, clock, authority, feed, followers, Wakeup(), mover, drainer, probes, balancer, traces
     )
     address, port = settings.address()
     certificate, key = _server_certificate(authority, settings.names, state)

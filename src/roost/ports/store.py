@@ -12,7 +12,7 @@ new one, which begins at 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,6 +139,9 @@ class Reader(Protocol):
     def mailboxes(self, *, domain: str = "", home: str = "", after: str = "", limit: int = 100) -> list[Mailbox]:
         """Return mailboxes sorted by address, those after ``after``; '' for a filter means any."""
 
+    def numbered(self, numbers: Iterable[int]) -> dict[int, Mailbox]:
+        """Return those of the mailboxes that there are, by their numbers."""
+
     def count_mailboxes(self, *, domain: str = "", home: str = "") -> int: ...
     def homes(self) -> dict[str, int]:
         """Return the number of mailboxes on each storage node that has any."""
@@ -176,6 +179,9 @@ class Reader(Protocol):
         self, states: Iterable[State], *, parent: str = "", paused: bool | None = None
     ) -> dict[tuple[str, str], int]:
         """Return how many moves are in these states, for each source and target that has any."""
+
+    def moves_since(self, at: datetime) -> list[Move]:
+        """Return the moves that are open, or came into their state since then; sorted by id, without certificates."""
 
     def alias(self, address: Address) -> Alias | None: ...
     def aliases(self, *, domain: str = "", after: str = "", limit: int = 100) -> list[Alias]: ...
@@ -262,6 +268,8 @@ class Writer(Reader, Protocol):
         """Add or change an entry; those of an owner go with the mailbox, alias or domain that it is."""
 
     def remove_sender(self, owner: str, sender: str) -> int: ...
+    def note(self, verb: str, subject: str, detail: Mapping[str, str]) -> int:
+        """Write an event into the audit log about what changes nothing by itself; it is one revision."""
 
 
 class Store(Protocol):

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Select, func, literal, select
+from sqlalchemy import Connection, RowMapping, Select, func, literal, or_, select
 from sqlalchemy.sql.schema import Column
 
 from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
@@ -90,6 +90,14 @@ class SqlReader:
         if home:
             statement = statement.where(mailbox.c.home == home)
         return list(map(records.mailbox_of, self._all(statement.order_by(mailbox.c.address).limit(limit))))
+
+    def numbered(self, numbers: Iterable[int]) -> dict[int, Mailbox]:
+        """Return those of the mailboxes that there are, by their numbers."""
+        found = {}
+        for chunk in chunks(numbers):
+            statement = select(schema.mailbox).where(schema.mailbox.c.number.in_(chunk))
+            found.update({row["number"]: records.mailbox_of(row) for row in self._all(statement)})
+        return found
 
     def count_mailboxes(self, *, domain: str = "", home: str = "") -> int:
         """Return how many mailboxes there are; counted anew only where both filters are given."""
@@ -182,6 +190,13 @@ class SqlReader:
             statement = statement.where(move.c.paused == paused)
         found = self._connection.execute(statement.group_by(move.c.source, move.c.target))
         return {(source, target): int(count) for source, target, count in found}
+
+    def moves_since(self, at: datetime) -> list[Move]:
+        """Return the moves that are open, or came into their state since then; see the port."""
+        move = schema.move
+        # Instants are text of one form and one offset, so they sort as they are.
+        wanted = or_(schema.MOVE_IS_OPEN, move.c.changed >= records.instant(at))
+        return list(map(records.move_of, self._all(select(*_BRIEF).where(wanted).order_by(move.c.id))))
 
     def alias(self, address: Address) -> Alias | None:
         """Return the alias of an address."""

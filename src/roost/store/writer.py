@@ -70,6 +70,11 @@ class SqlWriter(SqlReader):
         self._log.append([(revision, verb, subject, detail, touched)])
         return revision
 
+    def note(self, verb: str, subject: str, detail: Mapping[str, str]) -> int:
+        """Write an event into the audit log about what changes nothing by itself."""
+        with self._step():
+            return self.record(verb, subject, detail)
+
     def set_cluster(self, domain: str, policy: Policy) -> int:
         """Set the cluster's own domain and the policy; the rows of all nodes and mailboxes follow."""
         with self._step():

@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from roost.domain.errors import BadName, BadSetting
 from roost.domain.trace import Question
+from roost.wire import balance_resources as b
 from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.answers import error_of, read, translating
@@ -272,6 +273,32 @@ class AdminClient:
     def measure_node(self, name: str) -> r.Written:
         """Ask a node to measure how strong it is; returns at once."""
         return read(self._send("POST", f"/v1/nodes/{_segment(name)}/measure"), r.Written)
+
+    # Spreading the load
+
+    def balance(self) -> b.BalanceView:
+        return self._get("/v1/balance", b.BalanceView)
+
+    def make_plan(self, new: b.NewPlan) -> b.PlanView:
+        return self._write("POST", "/v1/balance/plans", new, kind=b.PlanView, seconds=_LONG_SECONDS)
+
+    def plan(self, id: int = 0) -> b.PlanView:
+        """Return a plan, the last one for 0."""
+        return self._get(f"/v1/balance/plans/{int(id) or 'last'}", b.PlanView)
+
+    def apply_plan(self, id: int, *, dry_run: bool = False) -> m.MovesAsked:
+        path = f"/v1/balance/plans/{int(id)}/apply"
+        return self._write("POST", path, dry_run=dry_run, kind=m.MovesAsked, seconds=_LONG_SECONDS)
+
+    def stop_balance(self, *, dry_run: bool = False) -> r.Written:
+        return self._write("POST", "/v1/balance/stop", dry_run=dry_run, seconds=_LONG_SECONDS)
+
+    def suppose(self, what: b.Supposed) -> b.PlanView:
+        """Return the plan for the cluster with other machines."""
+        return self._write("POST", "/v1/balance/whatif", what, kind=b.PlanView, seconds=_LONG_SECONDS)
+
+    def forecast(self) -> list[b.ForecastView]:
+        return self._get("/v1/balance/forecast", list[b.ForecastView])
 
     # What happened, and how it stands
 

@@ -20,8 +20,8 @@ class NewMove(Resource):
 class NewMoves(Resource):
     """Moves to ask for: all or none. Either ``mailboxes``, or all of a ``domain``, of ``from_node``, or both.
 
-    ``to`` is the new home of all that name none; where it is '' too, Roost chooses the node with the fewest
-    mailboxes. ``format`` '' leaves each as it is. ``parent`` puts them into a batch that there is already, or names
+    ``to`` is the new home of all that name none; where it is '' too, Roost chooses the node with most room.
+    ``format`` '' leaves each as it is. ``parent`` puts them into a batch that there is already, or names
     a new one; '' lets Roost name it.
     """
 

@@ -78,7 +78,8 @@ class MinuteView(Resource):
 class StrengthView(Resource):
     """How strong a node is; 0 is not known. ``cpu`` in reference processors, ``io`` in synced writes a second.
 
-    A spread is (greatest - least) / median of three runs of the measuring: 0.1 is ten percent.
+    A spread is (greatest - least) / median of three runs of the measuring: 0.1 is ten percent. ``processors`` is how
+    many the machine may use.
     """
 
     cpu: float
@@ -87,6 +88,7 @@ class StrengthView(Resource):
     disk: float
     cpu_spread: float = 0.0
     io_spread: float = 0.0
+    processors: float = 0.0
 
 
 class NodeLoadView(Resource):

@@ -19,8 +19,10 @@ from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.control import keys
 from roost.control.authority import Authority
+from roost.control.balancer import Balancer
 from roost.control.feed import Feed
 from roost.control.probes import Probes
+from roost.control.warnings import Warned
 from roost.domain.errors import BadImport, BadSetting, Forbidden, InvalidInput, NotFound, Refused
 from roost.domain.move import State
 from roost.store import open_backups
@@ -51,10 +53,12 @@ class Api:
             bench.mover,
             bench.drainer,
             Probes(bench.clock.now()),
+            Balancer(store, bench.followers, bench.clock, lambda: self.warnings),
         )
         application = build(parts)
         application.dependency_overrides[node_of] = lambda: self.who
         self.who = ""
+        self.warnings: list[Warned] = []
         self.http = TestClient(application)
         key = keys.make(store, "founder", "admin", bench.clock.at, None).text
         self.admin = AdminClient("https://control.test", key, transport=httpx2.MockTransport(self._send))

@@ -27,6 +27,7 @@ from roost.api.parts import Parts
 from roost.api.wakeup import Wakeup
 from roost.control import keys
 from roost.control.authority import Authority
+from roost.control.balancer import Balancer
 from roost.control.drainer import Drainer
 from roost.control.feed import Feed
 from roost.control.followers import Followers
@@ -130,7 +131,8 @@ def controller_text(folder: Path) -> str:
         probes = Probes(clock.now())
         mails = (Mail("mx1.cluster.test", NAME, Seen(Stage.OK, seconds=0.2)),)
         probes.take(NAME, Round(1, clock.now(), 1.0, mails, (), ()), clock.now())
-        parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, drainer, probes)
+        balancer = Balancer(store, followers, clock, list)
+        parts = Parts(store, backups, clock, authority, feed, followers, Wakeup(), mover, drainer, probes, balancer)
         key = keys.make(store, "founder", "monitoring", clock.now(), None).text
         answer = TestClient(build(parts)).get("/metrics", headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 200, answer.text

@@ -18,6 +18,7 @@ from roost.domain.node_life import Life
 from roost.domain.node_load import NodeLoad
 from roost.domain.probe import Door, Login, Mail, NamedBox, Seen, Stage
 from roost.domain.trace import Fate, Moment, Passage
+from roost.wire import balance_resources as b
 from roost.wire import move_resources as m
 from roost.wire import resources as r
 from roost.wire.client import AdminClient
@@ -179,6 +180,50 @@ NODE_LOAD = NodeLoadView(
     declared={"cpu": 8.0},
 )
 
+PLAN = b.PlanView(
+    id=12,
+    at=NOON,
+    mailboxes=1,
+    bytes=3 * 2**30,
+    steps=[
+        b.PlanStep(
+            mailboxes=["john@example.test"],
+            source="ms1.cluster.test",
+            target="ms3.cluster.test",
+            bytes=3 * 2**30,
+            cause="load",
+            reason="ms1's processor is at 93 %, ms3's at 41 %; john@example.test logs in 2,880 times a day.",
+        )
+    ],
+    nodes=[
+        b.NodeLevels(
+            node="ms1.cluster.test", before=[0.93, 0.2, 0.4, 0.5], after=[0.6, 0.2, 0.4, 0.5], capacity=[2] * 4
+        ),
+        b.NodeLevels(
+            node="ms3.cluster.test", before=[0.41, 0.2, 0.4, 0.5], after=[0.6, 0.2, 0.4, 0.5], capacity=[4] * 4
+        ),
+    ],
+    goal=[0.6, 0.3, 0.6, 0.6],
+    left=[],
+    refused={"missing": 2},
+    costs=b.CostsView(cpu=[0.004] * 4, io=[2] * 4, minutes=1440),
+)
+BALANCE = b.BalanceView(
+    auto=False, every=24, moves=100, bytes=50 * 2**30, pauses=60, rest_days=14, hours="", said="It is off.", plan=12
+)
+FORECAST = [
+    b.ForecastView(
+        node="ms1.cluster.test",
+        dimension="disk",
+        level=0.81,
+        a_day=0.003,
+        limit=0.9,
+        earliest=20,
+        likely=30,
+        latest=None,
+    )
+]
+
 _EVIDENCE = {"deep": False, "extras": {}, "folders": {"INBOX": {"messages": 42}}}
 CERTIFICATE = m.MoveCertificate(
     move=17,
@@ -329,6 +374,12 @@ def small_cluster() -> FakeApi:
     api.on("GET", "/v1/nodes/load", [NODE_LOAD])
     api.on("GET", "/v1/nodes/ms1.cluster.test/load", NODE_LOAD)
     api.on("POST", "/v1/nodes/ms1.cluster.test/measure", r.Written(revision=0, did=["It is asked."]))
+    for method, path in (("POST", "plans"), ("GET", "plans/last"), ("GET", "plans/12"), ("POST", "whatif")):
+        api.on(method, f"/v1/balance/{path}", PLAN)
+    api.on("POST", "/v1/balance/plans/12/apply", asked)
+    api.on("POST", "/v1/balance/stop", written)
+    api.on("GET", "/v1/balance", BALANCE)
+    api.on("GET", "/v1/balance/forecast", FORECAST)
     api.on("GET", "/v1/status", status)
     api.on("GET", "/v1/drift", drift)
     api.on("POST", "/v1/drift", drift)
