@@ -41,7 +41,7 @@ def simulate(
 ) -> None:
     """Show what placing and balancing bring, for weeks of a cluster that need not exist.
 
-    The code that places mailboxes and plans moves by load is given invented
+    The very code that places mailboxes and plans moves in a cluster is given invented
     users: some look for mail every 30 seconds, some once a day, as many in each factor
     of two; with days, nights and weekends, new users, changing habits, and nodes of
     which some are twice as fast. Beside it stands the same cluster with round robin,

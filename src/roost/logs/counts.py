@@ -11,9 +11,8 @@ words are from lists of our own.
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 
 from roost.domain.figures import OUTSIDE, Figure, Spread, Told
@@ -26,13 +25,16 @@ _DELAY_COUNTS_SECONDS = 300.0
 
 
 class Counts:
-    """Safe for threads: one counts, another asks. ``homes`` are the names that may stand in a label."""
+    """One thread counts, and any may ask: there is no lock, since every line would pay for it.
+
+    What is asked for is copied by one call of the interpreter, which nothing interrupts. ``homes`` are the names that
+    may stand in a label.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.homes: frozenset[str] = frozenset()
-        self._lock = threading.Lock()
-        self._values: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self._values: dict[tuple[str, ...], int] = {}
         self._deliveries: dict[str, Spread] = {}
         self._heard: dict[str, tuple[float, float, float]] = {}
         self._lately: dict[str, tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
@@ -42,61 +44,60 @@ class Counts:
         if relay == "none" and (away := _AWAY.match(reply)):
             relay = away[1]
         home = relay if relay in self.homes else OUTSIDE
-        with self._lock:
-            if self._again(mx, mark):
-                return
-            self._values["roost_mail_attempts_total", (mx, home, outcome)] += 1
-            if outcome == "delivered":
-                if home not in self._deliveries:
-                    self._deliveries[home] = Spread("roost_mail_delivery_seconds", (home,))
-                self._deliveries[home].take(max(0, micros) / _SECOND)
+        if self._again(mx, mark):
+            return
+        self._add("roost_mail_attempts_total", mx, home, outcome)
+        if outcome == "delivered":
+            if home not in self._deliveries:
+                self._deliveries[home] = Spread("roost_mail_delivery_seconds", (home,))
+            self._deliveries[home].take(max(0, micros) / _SECOND)
 
     def refused(self, mx: str, stage: str, reply: str, mark: Hashable) -> None:
         """Count a refusal, at the ``envelope`` or of a whole ``message``."""
-        kind = "temporary" if reply.startswith("4") else "permanent"
-        self._count(mx, "roost_mail_refused_total", (mx, stage, kind), mark)
+        if not self._again(mx, mark):
+            kind = "temporary" if reply.startswith("4") else "permanent"
+            self._add("roost_mail_refused_total", mx, stage, kind)
 
     def judged(self, mx: str, verdict: str, mark: Hashable) -> None:
         """Count a verdict of the spam filter."""
-        self._count(mx, "roost_mail_judged_total", (mx, verdict if verdict in _VERDICTS else "other"), mark)
+        if not self._again(mx, mark):
+            self._add("roost_mail_judged_total", mx, verdict if verdict in _VERDICTS else "other")
 
     def login(self, home: str, protocol: str, outcome: str, mark: Hashable) -> None:
         """Count a login; ``protocol`` is one of the collector's own words."""
-        self._count(home, "roost_logins_total", (home, protocol, outcome), mark)
+        if not self._again(home, mark):
+            self._add("roost_logins_total", home, protocol, outcome)
 
-    def _count(self, node: str, name: str, labels: tuple[str, ...], mark: Hashable) -> None:
-        with self._lock:
-            if not self._again(node, mark):
-                self._values[name, labels] += 1
+    def _add(self, *figure: str, many: int = 1) -> None:
+        """Count on; a figure is its name and then its labels."""
+        self._values[figure] = self._values.get(figure, 0) + many
 
     def _again(self, node: str, mark: Hashable) -> bool:
         """Say whether this was counted lately, and remember it; what is older goes, half of it at a time."""
         new, old = self._lately[node]
-        key = hash(mark)
-        if key in new or key in old:
-            return True
+        key, known = hash(mark), len(new)
         new.add(key)
-        if len(new) > MEMORY:
+        if len(new) == known or key in old:
+            return True
+        if known >= MEMORY:
             self._lately[node] = set(), new
         return False
 
     def read(self, lines: int, strange: int, sender: str, written: int, now: int) -> None:
         """Note lines that were read, the last of which was written by a node at a time, in microseconds."""
-        with self._lock:
-            self._values["roost_log_lines_total", ()] += lines
-            self._values["roost_log_strange_lines_total", ()] += strange
-            if sender:
-                self._heard[sender] = written / _SECOND, max(0, now - written) / _SECOND, self._clock()
+        self._add("roost_log_lines_total", many=lines)
+        self._add("roost_log_strange_lines_total", many=strange)
+        if sender:
+            self._heard[sender] = written / _SECOND, max(0, now - written) / _SECOND, self._clock()
 
     def told(self) -> list[Told]:
         """Return all figures."""
-        with self._lock:
-            values: list[Told] = [Figure(name, count, labels) for (name, labels), count in self._values.items()]
-            values += [spread.copy() for spread in self._deliveries.values()]
-            before = self._clock() - _DELAY_COUNTS_SECONDS
-            for sender, (written, delay, read) in sorted(self._heard.items()):
-                values.append(Figure("roost_log_last_line_timestamp_seconds", written, (sender,)))
-                # Of a node that is gone nobody need know how late its last line came.
-                if read > before:
-                    values.append(Figure("roost_log_delay_seconds", delay, (sender,)))
-            return values
+        values: list[Told] = [Figure(figure[0], count, figure[1:]) for figure, count in self._values.copy().items()]
+        values += [spread.copy() for spread in self._deliveries.copy().values()]
+        before = self._clock() - _DELAY_COUNTS_SECONDS
+        for sender, (written, delay, read) in sorted(self._heard.copy().items()):
+            values.append(Figure("roost_log_last_line_timestamp_seconds", written, (sender,)))
+            # Of a node that is gone nobody need know how late its last line came.
+            if read > before:
+                values.append(Figure("roost_log_delay_seconds", delay, (sender,)))
+        return values
