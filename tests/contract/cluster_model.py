@@ -55,6 +55,7 @@ class Model:
     def put_mailbox(self, mailbox: Mailbox) -> None:
         """Add or change one."""
         self.need(mailbox.address.domain in self.domains and mailbox.home in self.nodes)
+        self.need(not mailbox.ties.pin or mailbox.ties.pin in self.nodes)
         self.need(mailbox.address not in self.aliases)
         for other in self.mailboxes.values():
             same = (other.label, other.address.domain) == (mailbox.label, mailbox.address.domain)
@@ -64,8 +65,8 @@ class Model:
         self.mailboxes[mailbox.address] = mailbox
 
     def remove_node(self, name: str) -> None:
-        """Remove one on which nobody lives."""
-        self.need(name in self.nodes and all(m.home != name for m in self.mailboxes.values()))
+        """Remove one on which nobody lives, and to which nobody is pinned."""
+        self.need(name in self.nodes and all(name not in (m.home, m.ties.pin) for m in self.mailboxes.values()))
         self.need(all(name not in (move.source, move.target) for move in self.moves.values()))
         del self.nodes[name]
 

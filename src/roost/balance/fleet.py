@@ -122,7 +122,7 @@ class Mailboxes:
     """Anti-affinity: of those with one number no two live on one node."""
 
     classes: Masks
-    """Classes of service that it may have: a node must offer one of them."""
+    """Classes of service that its node must offer, a bit each."""
 
     pin: Numbers
     """The only node on which it may live."""
@@ -159,7 +159,7 @@ class Mailboxes:
             size=np.asarray(size, dtype=np.int64),
             together=array(together, NONE, np.int32),
             apart=array(apart, NONE, np.int32),
-            classes=array(classes, EVERY_CLASS, np.uint32),
+            classes=array(classes, 0, np.uint32),
             pin=array(pin, NONE, np.int32),
             stays=array(stays, 0, np.bool_),
             logins=array(logins, np.nan, np.float32),

@@ -18,7 +18,8 @@ class Cause(StrEnum):
     """Its node is being emptied."""
 
     RULE = "rule"
-    """It is pinned to another node, or its node does not offer its class of service."""
+    """It is pinned to another node, its node does not offer its class of service, its group lives elsewhere, or one
+    lives there whom it is kept apart from."""
 
     LOAD = "load"
     """Its node is too full."""
@@ -53,7 +54,7 @@ class Move:
         if self.cause is Cause.DRAIN:
             return f"{source} is being emptied; {target} has room for {who}: its {self._at(self.target_level)}."
         if self.cause is Cause.RULE:
-            return f"{who} may not live on {source}, but on {target}."
+            return f"{who} may not stay on {source}, but live on {target}, by its pin, class or group."
         polls = f"logs in {self.logins:,.0f} times a day and " if self.logins >= 1 else ""
         return (
             f"{source}'s {self._at(self.source_level)}, {target}'s at {_percent(self.target_level)}; "
@@ -107,9 +108,18 @@ class Left:
     dimension: Dimension
     level: float
     mailboxes: int
-    """Of a drained node, those that are still there."""
+    """Those that are still there: all of a drained node's, or those that may not live there."""
 
     why: str
+    cause: Cause = Cause.LOAD
+
+    def sentence(self, fleet: Fleet) -> str:
+        """Return it in a sentence."""
+        name, many = fleet.nodes.names[self.node], f"{self.mailboxes} mailbox{'' if self.mailboxes == 1 else 'es'}"
+        if self.cause is Cause.RULE:
+            return f"{many} on {name} should live elsewhere, by pin, class or group: {self.why}."
+        there = f" with {many}" if self.mailboxes else ""
+        return f"{name} stays at {self.level:.0%} of its {self.dimension.word}{there}: {self.why}."
 
 
 @dataclass(frozen=True)

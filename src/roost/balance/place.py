@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roost.balance.fleet import EVERY_CLASS, NONE, Flags, Fleet, Floats
+from roost.balance.fleet import NONE, Flags, Fleet, Floats
 from roost.balance.goals import RULES, Rules
 from roost.domain.errors import NotFound, Refused
 from roost.domain.load import Dimension
@@ -24,7 +24,7 @@ class Newcomer:
     demand: tuple[float, float, float, float]
     together: int = NONE
     apart: int = NONE
-    classes: int = EVERY_CLASS
+    classes: int = 0
     pin: int = NONE
 
 
@@ -55,7 +55,7 @@ class Placer:
         after = (self._loads + np.array(newcomer.demand)) / nodes.capacity
         fits = nodes.open.copy()
         _check(fits, "No storage node takes mailboxes now.", "Add one with 'roost node add', or undrain one.")
-        fits &= (nodes.classes & newcomer.classes) != 0
+        fits &= (newcomer.classes & ~nodes.classes) == 0
         _check(fits, "No open node offers its class of service.", "Let a node offer it.")
         why = ""
         only = newcomer.pin if newcomer.pin != NONE else self._groups.get(newcomer.together, NONE)

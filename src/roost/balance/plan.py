@@ -2,8 +2,9 @@
 
 In this order, until the budget is spent:
 
-1. What must leave: mailboxes on drained nodes, and those that may not live where they do. Each goes where it makes
-   nodes least full, whatever the goal says; only disks are a limit.
+1. What must leave: mailboxes on drained nodes, and those that may not live where they do (``misplaced.py``). Each
+   goes where it makes nodes least full, whatever the goal says; only disks are a limit. Who lives away from his group
+   goes to it.
 2. What should leave, where a node is hot (``goals.py``). A linear programme over kinds of mailboxes (``flow.py``)
    says how much should flow, and what room is worth on each node. Each node then chooses mailboxes (``choice.py``),
    which are put one by one, the largest first, where they make nodes least full. The moves are ordered so that each
@@ -33,8 +34,9 @@ from roost.balance.fleet import NONE, Flags, Fleet, Floats, State, in_chunks
 from roost.balance.flow import Flow, flow
 from roost.balance.goals import RULES, Rules, goal, hot
 from roost.balance.kinds import Kinds, kinds
+from roost.balance.misplaced import NOWHERE, misplaced
 from roost.balance.moves import Budget, Cause, Left, Move, Plan
-from roost.balance.units import Places, Units, scattered, units
+from roost.balance.units import Places, Units, units
 from roost.domain.load import Dimension
 
 _ROUNDS = 8
@@ -58,7 +60,7 @@ def plan(fleet: Fleet, budget: Budget = UNLIMITED, rules: Rules = RULES) -> Plan
     moves: list[Move] = []
     now, left = fleet, budget
     for _ in range(_ROUNDS):
-        work = _Round(now, aim, rules, left)
+        work = _Round(now, aim, rules, left, {number for move in moves for number in move.mailboxes})
         work.evacuate()
         work.relieve()
         now, left = work.result(), work.budget
@@ -71,7 +73,7 @@ def plan(fleet: Fleet, budget: Budget = UNLIMITED, rules: Rules = RULES) -> Plan
 class _Round:
     """The state of one round: what would be where after the moves so far."""
 
-    def __init__(self, fleet: Fleet, aim: Floats, rules: Rules, budget: Budget) -> None:
+    def __init__(self, fleet: Fleet, aim: Floats, rules: Rules, budget: Budget, done: set[int]) -> None:
         self.fleet, self.rules, self.budget = fleet, rules, budget
         self.moves: list[Move] = []
         self.spent = False
@@ -86,27 +88,29 @@ class _Round:
         self._open = nodes.open
         self._home = boxes.home
         self._all = np.arange(len(nodes))
-        self._scattered = scattered(fleet)
+        self._wrong = misplaced(fleet)
+        self._seats = self._wrong.seats
+        self._done = done
         self._apart = _Apart(fleet)
 
     # What must leave
 
     def evacuate(self) -> None:
-        """Move what is on drained nodes, or where it may not live."""
+        """Move what is on drained nodes, or where it may not live. Nobody moves twice in one plan."""
         nodes, boxes = self.fleet.nodes, self.fleet.mailboxes
         drained = nodes.state == State.DRAINED
-        wrong = (boxes.pin != NONE) & (boxes.pin != boxes.home)
-        wrong |= (boxes.classes & nodes.classes[boxes.home]) == 0
-        wrong &= nodes.open[boxes.home]
-        must = np.flatnonzero(drained[boxes.home] | wrong)
-        for source, which in self._by_home(must):
+        must = drained[boxes.home] | self._wrong.must
+        for source, which in self._by_home(np.flatnonzero(must | self._wrong.strays)):
             cause = Cause.DRAIN if drained[source] else Cause.RULE
             all_of_them = which if cause is Cause.DRAIN else self._with_their_groups(source, which)
-            found = units(self.fleet, all_of_them, self._scattered)
+            found = units(self.fleet, all_of_them, self._seats)
             # The largest first: they have the fewest places to go.
             size = (found.demand / nodes.capacity.mean(axis=0)).max(axis=1)
             for unit in np.argsort(-size, kind="stable").tolist():
-                target = self._best(found, unit, source)
+                members = found.of(unit)
+                if not self._done.isdisjoint(members):
+                    continue
+                target = self._best(found, unit, source, anywhere=bool(must[list(members)].any()))
                 if target is not None and not self._move(found, unit, source, target, cause):
                     return
 
@@ -159,6 +163,10 @@ class _Round:
             free[part] &= (boxes.demand[part] >= least[boxes.home[part]]).any(axis=1) | (boxes.together[part] != NONE)
         for move in self.moves:
             free[list(move.mailboxes)] = False
+        members = np.flatnonzero(boxes.together != NONE)
+        groups = boxes.together[members]
+        # One who stays holds all of his group.
+        free[members[np.isin(groups, groups[~free[members]])]] = False
         return np.asarray(free)
 
     def _pool(self, free: Flags, sorts: Kinds, found: Flow) -> _Pool:
@@ -171,7 +179,7 @@ class _Round:
             places = np.flatnonzero(excess > 1e-9 * self._aim[source])
             if not len(places):
                 continue
-            made = units(self.fleet, which, self._scattered)
+            made = units(self.fleet, which, self._seats)
             may = np.flatnonzero(made.free)
             if not len(may):
                 continue
@@ -234,14 +242,22 @@ class _Round:
 
     # Both
 
-    def _best(self, found: Units, unit: int, source: int) -> int | None:
-        """Return the node that is best for a unit that must leave, None where none may have it."""
+    def _best(self, found: Units, unit: int, source: int, *, anywhere: bool) -> int | None:
+        """Return the node that is best for a unit that should leave, None where none may have it.
+
+        Where the rest of its group lives elsewhere, that is there; ``anywhere`` lets it go to others, too.
+        """
         worse = self._worse(found, unit, source, _Fill(self._loads, self._filled), self._all)
-        others = self._others(found.of(unit), source)
-        if others is not None and np.isfinite(worse[others]):
-            return others
+        group = int(self.fleet.mailboxes.together[found.of(unit)[0]])
+        seat = NONE if group == NONE else int(self._seats[group])
+        if seat >= 0 and np.isfinite(worse[seat]):
+            return seat
         best = int(np.argmin(worse))
-        return best if np.isfinite(worse[best]) else None
+        if not anywhere or not np.isfinite(worse[best]):
+            return None
+        if seat == NOWHERE:
+            self._seats[group] = best
+        return best
 
     def _worse(self, found: Units, unit: int, source: int, fill: _Fill, among: Places) -> Floats:
         """Return how much worse a unit makes each of these nodes; infinitely, where it may not go.
@@ -250,7 +266,7 @@ class _Round:
         in what the unit takes. No disk is filled, space that moves free not being counted.
         """
         nodes, taken = self.fleet.nodes, found.demand[unit]
-        fits = self._open[among] & ((nodes.classes[among] & found.classes[unit]) != 0)
+        fits = self._open[among] & ((found.classes[unit] & ~nodes.classes[among]) == 0)
         fits &= fill.disks[among] + taken[Dimension.DISK] <= self._disk[among]
         fits &= among != source
         if found.pin[unit] != NONE:
@@ -263,15 +279,6 @@ class _Round:
         """Return how much worse it is that a unit stays."""
         here = np.array([source])
         return float(_added(loads[here], found.demand[unit], self._aim[here])[0])
-
-    def _others(self, mailboxes: tuple[int, ...], source: int) -> int | None:
-        """Return the node on which the rest of a scattered group lives, if it is one."""
-        group = int(self.fleet.mailboxes.together[mailboxes[0]])
-        if group == NONE or not self._scattered[group]:
-            return None
-        homes = self._home[self.fleet.mailboxes.together == group]
-        rest = np.unique(homes[homes != source])
-        return int(rest[0]) if len(rest) == 1 else None
 
     def _move(self, found: Units, unit: int, source: int, target: int, cause: Cause) -> bool:
         """Make the move in the state, unless it is too dear; False then."""
@@ -403,10 +410,15 @@ def _left(fleet: Fleet, aim: Floats, rules: Rules, *, spent: bool) -> tuple[Left
     for node in np.flatnonzero(hot(fleet.levels, aim, fleet, rules)).tolist():
         dimension = Dimension(int(np.argmax(over[node])))
         found.append(Left(node, dimension, float(fleet.levels[node, dimension]), 0, why))
-    drained = np.flatnonzero(fleet.nodes.state == State.DRAINED)
-    count = np.bincount(fleet.mailboxes.home, minlength=len(fleet.nodes))
-    why = "the budget is spent" if spent else "no other node that they may live on has room on its disk"
-    for node in drained[count[drained] > 0].tolist():
-        level = float(fleet.levels[node, Dimension.DISK])
-        found.append(Left(node, Dimension.DISK, level, int(count[node]), why))
+    drained = fleet.nodes.state == State.DRAINED
+    wrong = misplaced(fleet)
+    for cause, which in (
+        (Cause.DRAIN, drained[fleet.mailboxes.home]),
+        (Cause.RULE, wrong.must | wrong.strays),
+    ):
+        why = "the budget is spent" if spent else "no other node that they may live on has room on its disk"
+        count = np.bincount(fleet.mailboxes.home[which], minlength=len(fleet.nodes))
+        for node in np.flatnonzero(count).tolist():
+            level = float(fleet.levels[node, Dimension.DISK])
+            found.append(Left(node, Dimension.DISK, level, int(count[node]), why, cause))
     return tuple(found)

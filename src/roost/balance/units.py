@@ -22,7 +22,7 @@ class Units:
     demand: Floats
     bytes: Bytes
     classes: Masks
-    """Classes that all of its mailboxes may have."""
+    """Classes that its node must offer, for any of its mailboxes."""
 
     pin: Numbers
     free: Flags
@@ -36,10 +36,10 @@ class Units:
         return tuple(self.members[self.starts[unit] : self.starts[unit + 1]].tolist())
 
 
-def units(fleet: Fleet, mailboxes: Places, scattered: Flags) -> Units:
+def units(fleet: Fleet, mailboxes: Places, seats: Numbers) -> Units:
     """Return the units that these mailboxes of one node make, in the order of their first numbers or groups.
 
-    ``scattered`` says of each affinity group whether it lives on several nodes.
+    ``seats`` has of each affinity group that lives on several nodes where it belongs (``misplaced.py``).
     """
     boxes = fleet.mailboxes
     group = boxes.together[mailboxes].astype(np.int64)
@@ -50,29 +50,17 @@ def units(fleet: Fleet, mailboxes: Places, scattered: Flags) -> Units:
     first = np.flatnonzero(np.diff(key, prepend=key[0] - 1)) if len(key) else np.zeros(0, np.intp)
     groups = boxes.together[members]
     held = boxes.stays[members] | (boxes.pin[members] != NONE)
-    if len(scattered):
-        held |= (groups != NONE) & scattered[groups]
+    if len(seats):
+        held |= (groups != NONE) & (seats[groups] != NONE)
     return Units(
         members=members,
         starts=np.append(first, len(members)),
         demand=_gathered(np.add, boxes.demand[members].astype(np.float64), first),
         bytes=_gathered(np.add, boxes.size[members], first),
-        classes=_gathered(np.bitwise_and, boxes.classes[members], first),
+        classes=_gathered(np.bitwise_or, boxes.classes[members], first),
         pin=_gathered(np.maximum, boxes.pin[members], first),
         free=~_gathered(np.logical_or, held, first),
     )
-
-
-def scattered(fleet: Fleet) -> Flags:
-    """Say of each affinity group whether its mailboxes live on more than one node."""
-    boxes = fleet.mailboxes
-    members = np.flatnonzero(boxes.together != NONE)
-    groups, homes = boxes.together[members], boxes.home[members]
-    count = int(groups.max(initial=NONE)) + 1
-    one, several = np.zeros(count, np.int32), np.zeros(count, np.bool_)
-    one[groups] = homes
-    several[groups[one[groups] != homes]] = True
-    return several
 
 
 def _gathered(how: np.ufunc, rows: NDArray[Any], first: Places) -> NDArray[Any]:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roost.balance.costs import Costs, Learned, Minutes, demand, learn
-from roost.balance.fleet import Fleet, Floats, Mailboxes, Nodes, Peaks, State
+from roost.balance.fleet import NONE, Fleet, Floats, Mailboxes, Nodes, Peaks, State
 from roost.balance.habits import hour_of, week_of
 from roost.balance.predict import peaks
 from roost.control import usage
@@ -36,6 +36,7 @@ from roost.domain.errors import Refused
 from roost.domain.load import Capacity, Dimension
 from roost.domain.move import State as MoveState
 from roost.domain.node_load import MEASURES, NodeLoad, Strength
+from roost.domain.ties import CLASSES_MOST
 from roost.domain.usage import HOUR, WEEK, Counts, rate_of
 from roost.ports.store import Reader, Store
 
@@ -50,6 +51,11 @@ _YOUNG_MINUTES, _FRESH_MINUTES = 24 * 60, 10
 _BUSIER = 1.1
 _RATES = np.array([rate_of(code) for code in range(1024)])
 _MEASURES = len(Counts._fields)
+_LISTS = ("patterns", "ties")
+_FREE = (None,) * 4
+_UNOFFERED = 1 << CLASSES_MOST
+"""The class of service, as a bit, that no node offers."""
+
 _ARRIVING = frozenset(MoveState) - {MoveState.SETTLING, MoveState.DONE, MoveState.UNDOING, MoveState.UNDONE}
 _LEFT = {MoveState.SETTLING, MoveState.DONE}
 
@@ -83,6 +89,8 @@ class _Rows:
     week: Peaks
     size: NDArray[np.int64]
     patterns: list[str]
+    ties: list[tuple[Any, ...]]
+    """Of those that have any: number, together, apart, pin, class; None for none."""
 
 
 def uses(store: Store, now: datetime) -> list[NodeUse]:
@@ -126,6 +134,7 @@ def read(store: Store, followers: Followers, now: datetime) -> Measured:
         np.where(rows.told, rows.size, 0),
         stays=found.stays | moved,
         logins=rows.week[:, 0] * 86_400,
+        **_ties(rows, known),
     )
     fleet = Fleet(replace(nodes, base=base, kept=kept.sum(axis=0)), boxes)
     refused = {str(reason): len(who) for reason, who in found.refused.items()}
@@ -138,36 +147,69 @@ def read(store: Store, followers: Followers, now: datetime) -> Measured:
 def _rows(view: Reader, places: dict[str, int], now: datetime) -> _Rows:
     minute = int(now.timestamp() // 60)
     parts = [_part(part, places, minute) for part in view.load_rows()] or [_part([], places, minute)]
-    columns: dict[str, Any] = {
-        column.name: np.concatenate([getattr(part, column.name) for part in parts])
-        for column in fields(_Rows)
-        if column.name != "patterns"
-    }
-    return _Rows(**columns, patterns=[pattern for part in parts for pattern in part.patterns])
+    columns: dict[str, Any] = {}
+    for column in fields(_Rows):
+        found = [getattr(part, column.name) for part in parts]
+        columns[column.name] = (
+            [one for some in found for one in some] if column.name in _LISTS else np.concatenate(found)
+        )
+    return _Rows(**columns)
 
 
 def _part(part: Sequence[tuple[Any, ...]], places: dict[str, int], minute: int) -> _Rows:
     """Return a chunk's columns. Mailboxes on what is no storage node any more are left out."""
     kept = [row for row in part if row[1] in places]
-    told = np.array([row[2] is not None for row in kept], np.bool_)
+    told = np.array([row[6] is not None for row in kept], np.bool_)
     nothing = (0,) * 2 * _MEASURES
-    codes = np.array([row[4:-3] if row[2] is not None else nothing for row in kept], np.int64).reshape(
+    codes = np.array([row[8:-3] if row[6] is not None else nothing for row in kept], np.int64).reshape(
         -1, len(nothing)
     )
     rates = _RATES[np.clip(codes, 0, len(_RATES) - 1)]
-    at = np.array([minute if row[3] is None else row[3] for row in kept], np.int64)
+    at = np.array([minute if row[7] is None else row[7] for row in kept], np.int64)
     gone = np.maximum(minute - at, 0)[:, None] * 60.0
     return _Rows(
         numbers=np.array([row[0] for row in kept], np.int64),
         home=np.array([places[row[1]] for row in kept], np.int32),
         told=told,
-        since=np.array([minute if row[2] is None else row[2] for row in kept], np.int64),
+        since=np.array([minute if row[6] is None else row[6] for row in kept], np.int64),
         at=at,
         hour=(rates[:, :_MEASURES] * 0.5 ** (gone / HOUR)).astype(np.float32),
         week=(rates[:, _MEASURES:] * 0.5 ** (gone / WEEK)).astype(np.float32),
         size=np.array([row[-3] or 0 for row in kept], np.int64),
         patterns=[row[-1] or "" for row in kept],
+        ties=[(row[0], *row[2:6]) for row in kept if row[2:6] != _FREE],
     )
+
+
+def _ties(rows: _Rows, uses: Sequence[NodeUse]) -> dict[str, NDArray[Any]]:
+    """Return what ties mailboxes, as the planner has it: groups and nodes as numbers, classes as bits."""
+    if not rows.ties:
+        return {}
+    numbers, together, apart, pin, classes = zip(*rows.ties, strict=True)
+    at = np.searchsorted(rows.numbers, numbers)
+    places, bits = {use.node.name: place for place, use in enumerate(uses)}, _bits(uses)
+
+    def column(otherwise: int, kind: type[np.generic], values: list[int]) -> NDArray[Any]:
+        found = np.full(len(rows.numbers), otherwise, kind)
+        found[at] = values
+        return found
+
+    def groups(names: Sequence[str | None]) -> NDArray[Any]:
+        known: dict[str, int] = {}
+        return column(NONE, np.int32, [NONE if n is None else known.setdefault(n, len(known)) for n in names])
+
+    return {
+        "together": groups(together),
+        "apart": groups(apart),
+        "pin": column(NONE, np.int32, [NONE if name is None else places.get(name, NONE) for name in pin]),
+        "classes": column(0, np.uint32, [0 if name is None else bits.get(name, _UNOFFERED) for name in classes]),
+    }
+
+
+def _bits(uses: Sequence[NodeUse]) -> dict[str, int]:
+    """Return the classes that nodes offer, each as a bit."""
+    offered = sorted({name for use in uses for name in use.node.classes})
+    return {name: 1 << place for place, name in enumerate(offered[:CLASSES_MOST])}
 
 
 def _predicted(rows: _Rows, usual: Floats, present: Floats, nodes: Nodes, now: datetime) -> Any:
@@ -245,10 +287,12 @@ def _closed(uses: Sequence[NodeUse], followers: Followers, now: datetime) -> Ite
 
 def _nodes(uses: Sequence[NodeUse], closed: dict[str, str]) -> Nodes:
     """Return the nodes. What nobody knows of one that is closed does not matter, but must be something."""
+    bits = _bits(uses)
     return Nodes.of(
         [use.node.name for use in uses],
         [_capacity(use.strength) for use in uses],
         state=[State.CLOSED if use.node.name in closed else State.OPEN for use in uses],
+        classes=[sum(bits.get(name, 0) for name in use.node.classes) for use in uses],
     )
 
 

@@ -140,12 +140,7 @@ def told(store: Store, state: Measured, found: Plan, now: datetime) -> Kept:
             for place, name in enumerate(nodes.names)
         ],
         goal=_rounded(found.goal),
-        left=[
-            f"{nodes.names[one.node]} stays at {one.level:.0%} of its {one.dimension.word}"
-            + (f" with {one.mailboxes} mailboxes" if one.mailboxes else "")
-            + f": {one.why}."
-            for one in found.left
-        ],
+        left=[one.sentence(found.fleet) for one in found.left],
         refused=state.refused,
         costs={"cpu": list(state.costs.cpu), "io": list(state.costs.io)},
         costs_minutes=state.costs.minutes,

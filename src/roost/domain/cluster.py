@@ -15,6 +15,7 @@ from enum import StrEnum
 from roost.domain.errors import BadName, BadSetting
 from roost.domain.names import Address, host_name, personal_address, personal_hostname
 from roost.domain.node_life import Life
+from roost.domain.ties import FREE, Ties
 
 
 class Role(StrEnum):
@@ -64,6 +65,9 @@ class Node:
 
     batch: str = ""
     """The batch of moves that empties it, '' where it is not drained or is no storage node."""
+
+    classes: tuple[str, ...] = ()
+    """The classes of service that it offers, sorted. Mailboxes without a class live there as well."""
 
     @classmethod
     def parse(cls, name: str, roles: list[str], addresses: list[str]) -> Node:
@@ -142,6 +146,9 @@ class Mailbox:
     suspended: bool = False
     format: str = "mdbox"
     """Of the folder that holds it: one of ``FORMATS``."""
+
+    ties: Ties = FREE
+    """Where it may live."""
 
     def hostname(self, domain: Domain) -> str:
         """Return the personal hostname, ``john.pop.example.com``."""

@@ -24,6 +24,7 @@ from roost.domain.move import Move, State
 from roost.domain.names import Address
 from roost.domain.node_load import NodeLoad
 from roost.domain.senders import SenderEntry
+from roost.domain.ties import FREE, Ties
 from roost.domain.usage import Load
 
 SETTINGS = "settings"
@@ -136,13 +137,18 @@ class Reader(Protocol):
     def revision(self) -> int: ...
     def cluster(self) -> Cluster: ...
     def mailbox(self, address: Address) -> Mailbox | None: ...
-    def mailboxes(self, *, domain: str = "", home: str = "", after: str = "", limit: int = 100) -> list[Mailbox]:
+    def mailboxes(
+        self, *, domain: str = "", home: str = "", ties: Ties = FREE, after: str = "", limit: int = 100
+    ) -> list[Mailbox]:
         """Return mailboxes sorted by address, those after ``after``; '' for a filter means any."""
+
+    def grouped(self, *, together: Iterable[str] = (), apart: Iterable[str] = ()) -> list[Mailbox]:
+        """Return the mailboxes that are in any of these groups, each once; the cost is that of what is returned."""
 
     def numbered(self, numbers: Iterable[int]) -> dict[int, Mailbox]:
         """Return those of the mailboxes that there are, by their numbers."""
 
-    def count_mailboxes(self, *, domain: str = "", home: str = "") -> int: ...
+    def count_mailboxes(self, *, domain: str = "", home: str = "", ties: Ties = FREE) -> int: ...
     def homes(self) -> dict[str, int]:
         """Return the number of mailboxes on each storage node that has any."""
 
@@ -219,8 +225,9 @@ class Reader(Protocol):
     def load_rows(self, chunk: int = 100_000) -> Iterator[Sequence[tuple[Any, ...]]]:
         """Yield every mailbox, also one of which nothing is known, as plain rows in chunks, sorted by number.
 
-        A row is number, home, since, at (minutes, UNIX), six codes of the hour, six of the week (in the order of
-        ``roost.domain.usage.Counts``), bytes, messages, pattern; None for all that is not known.
+        A row is number, home, the four ties, since, at (minutes, UNIX), six codes of the hour, six of the week (in
+        the order of ``roost.domain.usage.Counts``), bytes, messages, pattern; None for all that is not known, and
+        for no tie.
         """
 
     def node_minutes(self, node: str, since: int) -> list[tuple[int, NodeLoad]]:

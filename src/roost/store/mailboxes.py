@@ -47,9 +47,10 @@ class Batch:
         return batch
 
     def _check(self, texts: Sequence[str]) -> None:
-        homes = {mailbox.home for mailbox in self.mailboxes}
+        nodes = {mailbox.home for mailbox in self.mailboxes}
+        nodes |= {mailbox.ties.pin for mailbox in self.mailboxes if mailbox.ties.pin}
         node, alias = schema.node.c.name, schema.alias.c.address
-        known = set(self.connection.execute(select(node).where(node.in_(sorted(homes)))).scalars())
+        known = set(self.connection.execute(select(node).where(node.in_(sorted(nodes)))).scalars())
         aliases = set(self.connection.execute(select(alias).where(alias.in_(texts))).scalars())
         seen: set[str] = set()
         for mailbox, text in zip(self.mailboxes, texts, strict=True):
@@ -58,6 +59,8 @@ class Batch:
                 raise NotFound(f"There is no domain {mailbox.address.domain}.", field="address")
             if mailbox.home not in known:
                 raise NotFound(f"There is no node {mailbox.home}.", field="home")
+            if mailbox.ties.pin and mailbox.ties.pin not in known:
+                raise NotFound(f"There is no node {mailbox.ties.pin}.", field="pin")
             if text in aliases:
                 raise AlreadyExists(f"There is an alias {text}.", field="address")
             if text in seen or (old is not None and old.number != mailbox.number):

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, or_, select
 from sqlalchemy.sql.schema import Column
 
 from roost.domain.cluster import Alias, Cluster, Mailbox, Policy
@@ -21,6 +21,7 @@ from roost.domain.move import Move, State
 from roost.domain.names import Address
 from roost.domain.node_load import NodeLoad
 from roost.domain.senders import SenderEntry
+from roost.domain.ties import FREE, Ties
 from roost.domain.usage import Load
 from roost.ports.store import PROBE, SETTINGS, Concern, Event, JoinToken, Key, Page, Position, Report
 from roost.store import audit, records, schema, usage
@@ -81,10 +82,12 @@ class SqlReader:
         row = self._one(select(schema.mailbox).where(schema.mailbox.c.address == str(address)))
         return None if row is None else records.mailbox_of(row)
 
-    def mailboxes(self, *, domain: str = "", home: str = "", after: str = "", limit: int = 100) -> list[Mailbox]:
+    def mailboxes(
+        self, *, domain: str = "", home: str = "", ties: Ties = FREE, after: str = "", limit: int = 100
+    ) -> list[Mailbox]:
         """Return mailboxes sorted by address, those after ``after``; '' for a filter means any."""
         mailbox = schema.mailbox
-        statement = select(mailbox).where(mailbox.c.address > after)
+        statement = select(mailbox).where(mailbox.c.address > after, *_tied(ties))
         if domain:
             statement = statement.where(mailbox.c.domain == domain)
         if home:
@@ -99,10 +102,22 @@ class SqlReader:
             found.update({row["number"]: records.mailbox_of(row) for row in self._all(statement)})
         return found
 
-    def count_mailboxes(self, *, domain: str = "", home: str = "") -> int:
-        """Return how many mailboxes there are; counted anew only where both filters are given."""
+    def grouped(self, *, together: Iterable[str] = (), apart: Iterable[str] = ()) -> list[Mailbox]:
+        """Return the mailboxes that are in any of these groups, each once."""
+        found = {}
+        for column, names in ((schema.mailbox.c.together, together), (schema.mailbox.c.apart, apart)):
+            for chunk in chunks(sorted(set(names))):
+                statement = select(schema.mailbox).where(column.in_(chunk))
+                found.update({row["number"]: records.mailbox_of(row) for row in self._all(statement)})
+        return list(found.values())
+
+    def count_mailboxes(self, *, domain: str = "", home: str = "", ties: Ties = FREE) -> int:
+        """Return how many mailboxes there are; counted anew only where ties or both other filters are given."""
         mailbox = schema.mailbox
-        if domain and home:
+        if ties:
+            both = [column == name for column, name in ((mailbox.c.domain, domain), (mailbox.c.home, home)) if name]
+            statement = select(func.count()).select_from(mailbox).where(*_tied(ties), *both)
+        elif domain and home:
             statement = select(func.count()).where(mailbox.c.domain == domain, mailbox.c.home == home)
         elif domain:
             statement = select(schema.domain.c.mailboxes).where(schema.domain.c.name == domain)
@@ -362,6 +377,11 @@ class SqlReader:
         statement = select(schema.own_value.c.value).where(schema.own_value.c.name == name)
         found = self._connection.execute(statement).scalar()
         return None if found is None else str(found)
+
+
+def _tied(ties: Ties) -> list[ColumnElement[bool]]:
+    """Return what a mailbox must fulfil to have these ties at least."""
+    return [schema.mailbox.c[tie] == wanted for tie in schema.TIES if (wanted := getattr(ties, tie))]
 
 
 def _pairs(found: Iterable[RowMapping]) -> list[tuple[str, Value | None]]:

@@ -13,7 +13,9 @@ from roost.domain.move import Move, State
 from roost.domain.names import Address
 from roost.domain.node_life import Life
 from roost.domain.senders import SenderEntry, Verdict
+from roost.domain.ties import FREE, Ties
 from roost.ports.store import JoinToken, Key, Position, Report
+from roost.store.schema import TIES
 
 Columns = Mapping[Any, Any]
 
@@ -54,6 +56,7 @@ def node_columns(node: Node) -> dict[str, Any]:
         "life": str(node.life),
         "since": None if node.since is None else instant(node.since),
         "batch": node.batch,
+        "classes": json.dumps(node.classes),
     }
 
 
@@ -68,6 +71,7 @@ def node_of(row: Columns) -> Node:
         Life(row["life"]),
         _when(row["since"]),
         row["batch"],
+        tuple(json.loads(row["classes"])),
     )
 
 
@@ -98,6 +102,7 @@ def mailbox_columns(mailbox: Mailbox) -> dict[str, Any]:
         "quota": mailbox.quota,
         "suspended": mailbox.suspended,
         "format": mailbox.format,
+        **{tie: getattr(mailbox.ties, tie) or None for tie in TIES},
     }
 
 
@@ -112,7 +117,13 @@ def mailbox_of(row: Columns) -> Mailbox:
         row["quota"],
         bool(row["suspended"]),
         row["format"],
+        ties_of(*(row[tie] for tie in TIES)),
     )
+
+
+def ties_of(*columns: str | None) -> Ties:
+    """Return a mailbox's ties from their columns."""
+    return Ties(*(column or "" for column in columns)) if any(columns) else FREE
 
 
 def move_columns(move: Move) -> dict[str, Any]:
@@ -250,4 +261,4 @@ def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, 
 def _said(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return str(value) or "none"

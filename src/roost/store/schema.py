@@ -10,7 +10,10 @@ mailbox_load   what a mailbox is used, as its home said last: codes of ``roost.d
 node_load      what a storage node did, a row for each minute of the last two days
 mailbox        one row each; sorted by address within the cluster, a domain and a home. ``place`` is
                ``LABEL@DOMAIN``, in one column, because PostgreSQL, where it knows little of a table that
-               grows, would rather read a whole domain than ask an index of two columns
+               grows, would rather read a whole domain than ask an index of two columns. Its ties
+               (``roost.domain.ties``) are NULL where it has none, so that their indexes hold only the few
+               that have: of an index whose condition is that a column is not NULL, both databases know that
+               it does for one value of the column
 move           one row for each move that was ever asked for; a mailbox has at most one that is open, which
                the index ``uq_move_open`` sees to
 alias          one row each; ``targets`` is JSON
@@ -49,7 +52,7 @@ from sqlalchemy import (
 from roost.domain.node_load import NODE_LOAD
 from roost.domain.usage import Counts
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The alembic revision that this code needs; a test compares it with the migrations' head."""
 
 METADATA = MetaData(
@@ -107,6 +110,7 @@ node = Table(
     Column("life", TEXT, nullable=False, server_default="active"),
     Column("since", TEXT),
     Column("batch", TEXT, nullable=False, server_default=text("''")),
+    Column("classes", TEXT, nullable=False, server_default="[]"),
 )
 
 domain = Table(
@@ -120,6 +124,9 @@ domain = Table(
     Index("uq_domain_access_zone", "access_zone", unique=True),
 )
 
+TIES = ("together", "apart", "pin", "service_class")
+"""The columns of a mailbox's ties."""
+
 mailbox = Table(
     "mailbox",
     METADATA,
@@ -132,10 +139,15 @@ mailbox = Table(
     Column("quota", NUMBER, nullable=False),
     Column("suspended", Boolean, nullable=False),
     Column("format", TEXT, nullable=False, server_default="mdbox"),
+    *(Column(tie, TEXT) for tie in TIES),
     Index("uq_mailbox_address", "address", unique=True),
     Index("uq_mailbox_place", "place", unique=True),
     Index("ix_mailbox_domain_address", "domain", "address"),
     Index("ix_mailbox_home_address", "home", "address"),
+    *(
+        Index(f"ix_mailbox_{tie}_address", tie, "address", sqlite_where=tied, postgresql_where=tied)
+        for tie, tied in ((tie, text(f"{tie} IS NOT NULL")) for tie in TIES)
+    ),
 )
 
 MOVE_IS_OPEN = text("state NOT IN ('done', 'undone')")

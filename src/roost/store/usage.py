@@ -91,7 +91,7 @@ def rows(connection: Connection, chunk: int) -> Iterator[Sequence[tuple[Any, ...
     load, mailbox = schema.mailbox_load.c, schema.mailbox.c
     columns = [load[name] for name in ("since", "at", *_HOUR, *_WEEK, "bytes", "messages", "pattern")]
     statement = (
-        select(mailbox.number, mailbox.home, *columns)
+        select(mailbox.number, mailbox.home, *(mailbox[tie] for tie in schema.TIES), *columns)
         .select_from(schema.mailbox.outerjoin(schema.mailbox_load, mailbox.number == load.number))
         .order_by(mailbox.number)
     )

@@ -26,6 +26,7 @@ from roost.domain.move import OPEN, Move
 from roost.domain.names import Address
 from roost.domain.senders import SenderEntry, row_of
 from roost.domain.testbox import rows_with_node
+from roost.domain.ties import Ties
 from roost.ports.store import PROBE, Step
 from roost.store import records, schema
 from roost.store.audit import Log
@@ -168,7 +169,7 @@ class SqlWriter(SqlReader):
         return revision
 
     def remove_node(self, name: str) -> int:
-        """Remove a node that is no mailbox's home, with its feeds, positions, reports and join tokens."""
+        """Remove a node that is no mailbox's home and no pin, with its feeds, positions, reports and join tokens."""
         with self._step():
             table = schema.node
             row = self._one(select(table).where(table.c.name == name))
@@ -176,6 +177,8 @@ class SqlWriter(SqlReader):
                 raise NotFound(f"There is no node {name}.", field="node")
             if row["mailboxes"]:
                 raise StillInUse(f"{name} is the home of {row['mailboxes']} mailboxes.", field="node")
+            if pinned := self.count_mailboxes(ties=Ties(pin=name)):
+                raise StillInUse(f"{pinned} mailboxes are pinned to {name}.", field="node")
             if move := self._naming(name):
                 raise StillInUse(f"The move {move} names {name} and is not over.", field="node")
             revision = self._take()
@@ -416,6 +419,7 @@ def _node_told(node: Node) -> dict[str, Any]:
         "joined": node.joined,
         "declared": ", ".join(f"{name} {value:g}" for name, value in sorted(node.declared.items())),
         "life": str(node.life),
+        "classes": ", ".join(node.classes),
     }
 
 
@@ -427,6 +431,10 @@ def _mailbox_told(mailbox: Mailbox) -> dict[str, Any]:
         "quota": mailbox.quota,
         "suspended": mailbox.suspended,
         "format": mailbox.format,
+        "together": mailbox.ties.together,
+        "apart": mailbox.ties.apart,
+        "pin": mailbox.ties.pin,
+        "class": mailbox.ties.service_class,
     }
 
 

@@ -24,6 +24,7 @@ from world import Follower
 from roost.domain.cluster import Alias, Domain, Mailbox, Node, Policy, Suspended
 from roost.domain.errors import Refused
 from roost.domain.move import NEXT, Move, State
+from roost.domain.ties import Ties
 from roost.ports.store import Step, Writer
 from roost.store import open_backups, open_store
 
@@ -33,6 +34,7 @@ LOCALS = st.sampled_from(["anna", "ben", "cleo", "dora"])
 DOMAINS = st.sampled_from(["a.example", "b.example"])
 ADDRESSES = st.builds(lambda local, domain: world.address(f"{local}@{domain}"), LOCALS, DOMAINS)
 HOMES = st.sampled_from(["ms1.example.net", "ms2.example.net", "ms3.example.net"])
+TIES = st.builds(Ties, together=st.sampled_from(["", "smith"]), pin=st.sampled_from(["", "ms2.example.net"]))
 ZONES = st.sampled_from(["pop.a.example", "pop.b.example", "in.a.example"])
 TARGETS = st.lists(ADDRESSES, min_size=1, max_size=3, unique=True).map(tuple)
 SMALL = st.integers(0, 3)
@@ -88,18 +90,18 @@ class History(RuleBasedStateMachine):
         on_store()
 
     @rule(
-        batch=st.lists(st.tuples(ADDRESSES, HOMES, LOCALS, SMALL, st.booleans()), min_size=1, max_size=3),
+        batch=st.lists(st.tuples(ADDRESSES, HOMES, LOCALS, SMALL, st.booleans(), TIES), min_size=1, max_size=3),
         keep=st.sampled_from([True, True, False]),
     )
-    def put_mailboxes(self, batch: list[tuple[world.Address, str, str, int, bool]], keep: bool) -> None:
+    def put_mailboxes(self, batch: list[tuple[world.Address, str, str, int, bool, Ties]], keep: bool) -> None:
         """Add and change in one call; the label is any."""
         batch = list({one[0]: one for one in batch}.values())
         with self._writing(keep=keep) as (tx, model):
             boxes = []
-            for address, home, label, small, suspended in batch:
+            for address, home, label, small, suspended, ties in batch:
                 old = model.mailboxes.get(address)
                 number = old.number if old else tx.new_numbers(1)[0]
-                more = {"quota": small, "suspended": suspended, "password": f"{{PLAIN}}{small}"}
+                more = {"quota": small, "suspended": suspended, "password": f"{{PLAIN}}{small}", "ties": ties}
                 if old:
                     more["format"] = old.format
                 boxes.append(Mailbox(number, address, old.label if old else label, home, **more))  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ def invented(
         extra = {
             "together": np.where(few[:, 0] < 0.2, chance.integers(0, 1 + mailboxes // 8, mailboxes), -1),
             "apart": np.where(few[:, 1] < 0.1, chance.integers(0, 1 + mailboxes // 20, mailboxes), -1),
-            "classes": chance.integers(1, 4, mailboxes),
+            "classes": np.where(few[:, 2] > 0.7, chance.integers(0, 4, mailboxes), 0),
             "pin": np.where(few[:, 2] < 0.05, chance.integers(0, nodes, mailboxes), -1),
             "stays": few[:, 3] < 0.1,
         }
