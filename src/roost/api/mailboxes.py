@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,10 +15,12 @@ from roost.api.parts import parts_of
 from roost.control import domains, mailboxes
 from roost.domain.cluster import Cluster, Mailbox
 from roost.domain.move import Move, State
+from roost.domain.ties import FREE, Ties
 from roost.wire.resources import MailboxChange, MailboxView, NewMailbox, NewMailboxes, Written
 
 router = APIRouter(prefix="/v1/mailboxes", tags=["mailboxes"])
 Actor = Annotated[str, Depends(actor_of)]
+_TIES = [tie.name for tie in fields(Ties)]
 
 
 def _view(cluster: Cluster, mailbox: Mailbox, move: Move | None) -> MailboxView:
@@ -32,11 +35,21 @@ def _view(cluster: Cluster, mailbox: Mailbox, move: Move | None) -> MailboxView:
         number=mailbox.number,
         format=mailbox.format,
         moving_to=move.target if move and move.state is not State.SETTLING else "",
+        **asdict(mailbox.ties),
     )
 
 
 def _wanted(body: NewMailbox) -> mailboxes.Wanted:
-    return mailboxes.Wanted(body.address, body.password, body.password_hash, body.home, body.quota, body.format or "")
+    ties = (body.together, body.apart, body.pin, body.service_class)
+    return mailboxes.Wanted(
+        body.address,
+        body.password,
+        body.password_hash,
+        body.home,
+        body.quota,
+        body.format or "",
+        Ties(*(tie or "" for tie in ties)) if any(ties) else FREE,
+    )
 
 
 @router.get("")
@@ -46,14 +59,20 @@ def list_mailboxes(
     *,
     domain: str = "",
     home: str = "",
+    together: str = "",
+    apart: str = "",
+    pin: str = "",
+    service_class: str = "",
     after: str = "",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[MailboxView]:
     """Mailboxes sorted by address; the next page begins after the last address of this one."""
     del actor
+    wanted = {"together": together, "apart": apart, "pin": pin, "service_class": service_class}
+    ties = FREE.changed(wanted) if any(wanted.values()) else FREE
     with parts_of(request).store.read() as view:
         cluster = view.cluster()
-        found = view.mailboxes(domain=domain, home=home, after=after, limit=limit)
+        found = view.mailboxes(domain=domain, home=home, ties=ties, after=after, limit=limit)
         moves = view.open_moves(mailbox.number for mailbox in found)
         return [_view(cluster, mailbox, moves.get(mailbox.number)) for mailbox in found]
 
@@ -120,6 +139,7 @@ def change(address: str, body: MailboxChange, request: Request, actor: Actor, dr
         password_hash=body.password_hash,
         quota=body.quota,
         suspended=body.suspended,
+        ties=body.model_dump(include=set(_TIES), exclude_none=True),
         dry_run=dry_run,
     )
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)

@@ -90,6 +90,7 @@ def ask(body: NewMoves, request: Request, actor: Actor, dry_run: bool = False) -
         mailboxes=[(new.address, new.to) for new in body.mailboxes],
         domain=body.domain,
         home=body.from_node,
+        together=body.together,
         to=body.to,
         format=body.format,
         deep=body.deep,

@@ -64,6 +64,7 @@ def node_view(entry: NodeStatus) -> NodeView:
         roles=sorted(entry.node.roles),
         addresses=list(entry.node.addresses),
         joined=entry.node.joined,
+        classes=list(entry.node.classes),
         life=entry.node.life,
         since=entry.node.since,
         seen=entry.seen.at,
@@ -97,7 +98,7 @@ def show(name: str, request: Request, actor: Actor) -> NodeView:
 def add(body: NewNode, request: Request, actor: Actor, dry_run: bool = False) -> NodeAdded:
     """Add a node; the answer has its join token, which is shown this once."""
     parts = parts_of(request)
-    done = nodes.add(parts.store, actor, body.name, body.roles, body.addresses, dry_run=dry_run)
+    done = nodes.add(parts.store, actor, body.name, body.roles, body.addresses, classes=body.classes, dry_run=dry_run)
     if dry_run:
         return NodeAdded(revision=0, dry_run=True, did=done.did)
     return _with_token(parts, actor, body.name, body.valid_minutes, NodeAdded(revision=done.revision, did=done.did))
@@ -120,10 +121,17 @@ def _with_token(parts: Parts, actor: str, name: str, minutes: int, answer: NodeA
 
 @router.patch("/{name}")
 def change(name: str, body: NodeChange, request: Request, actor: Actor, dry_run: bool = False) -> Written:
-    """Give a node other roles or addresses, or declare how strong it is."""
+    """Give a node other roles, addresses or classes of service, or declare how strong it is."""
     declared = body.declared.model_dump(exclude_none=True) if body.declared else None
     done = nodes.change(
-        parts_of(request).store, actor, name, body.roles, body.addresses, declared=declared, dry_run=dry_run
+        parts_of(request).store,
+        actor,
+        name,
+        body.roles,
+        body.addresses,
+        declared=declared,
+        classes=body.classes,
+        dry_run=dry_run,
     )
     return Written(revision=done.revision, dry_run=dry_run, did=done.did)
 

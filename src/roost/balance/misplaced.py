@@ -20,7 +20,7 @@ class Misplaced:
     """Of each mailbox: it must leave its node, wherever it goes."""
 
     strays: Flags
-    """Of each mailbox: its group lives elsewhere. It stays where it cannot go there."""
+    """Of each mailbox: it lives away from its group, or its group on several nodes none of which can have all."""
 
     seats: Numbers
     """Of each affinity group that lives on several nodes the one where it belongs, or ``NOWHERE``; else ``NONE``."""
@@ -39,7 +39,7 @@ def misplaced(fleet: Fleet) -> Misplaced:
     members = np.flatnonzero(boxes.together != NONE)
     if len(members):
         seat = seats[boxes.together[members]]
-        strays[members] = (seat >= 0) & (seat != boxes.home[members]) & is_open[members]
+        strays[members] = (seat != NONE) & (seat != boxes.home[members]) & is_open[members]
     return Misplaced(must, strays & ~must, seats)
 
 

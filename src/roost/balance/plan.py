@@ -99,18 +99,17 @@ class _Round:
         """Move what is on drained nodes, or where it may not live. Nobody moves twice in one plan."""
         nodes, boxes = self.fleet.nodes, self.fleet.mailboxes
         drained = nodes.state == State.DRAINED
-        must = drained[boxes.home] | self._wrong.must
-        for source, which in self._by_home(np.flatnonzero(must | self._wrong.strays)):
+        should = drained[boxes.home] | self._wrong.must | self._wrong.strays
+        for source, which in self._by_home(np.flatnonzero(should)):
             cause = Cause.DRAIN if drained[source] else Cause.RULE
             all_of_them = which if cause is Cause.DRAIN else self._with_their_groups(source, which)
             found = units(self.fleet, all_of_them, self._seats)
             # The largest first: they have the fewest places to go.
             size = (found.demand / nodes.capacity.mean(axis=0)).max(axis=1)
             for unit in np.argsort(-size, kind="stable").tolist():
-                members = found.of(unit)
-                if not self._done.isdisjoint(members):
+                if not self._done.isdisjoint(found.of(unit)):
                     continue
-                target = self._best(found, unit, source, anywhere=bool(must[list(members)].any()))
+                target = self._best(found, unit, source, cause)
                 if target is not None and not self._move(found, unit, source, target, cause):
                     return
 
@@ -242,10 +241,10 @@ class _Round:
 
     # Both
 
-    def _best(self, found: Units, unit: int, source: int, *, anywhere: bool) -> int | None:
+    def _best(self, found: Units, unit: int, source: int, cause: Cause) -> int | None:
         """Return the node that is best for a unit that should leave, None where none may have it.
 
-        Where the rest of its group lives elsewhere, that is there; ``anywhere`` lets it go to others, too.
+        Where the rest of its group lives elsewhere, that is there, or only for a drain another.
         """
         worse = self._worse(found, unit, source, _Fill(self._loads, self._filled), self._all)
         group = int(self.fleet.mailboxes.together[found.of(unit)[0]])
@@ -253,7 +252,7 @@ class _Round:
         if seat >= 0 and np.isfinite(worse[seat]):
             return seat
         best = int(np.argmin(worse))
-        if not anywhere or not np.isfinite(worse[best]):
+        if not np.isfinite(worse[best]) or (seat != NONE and cause is not Cause.DRAIN):
             return None
         if seat == NOWHERE:
             self._seats[group] = best

@@ -5,8 +5,9 @@ The first line names the columns, in any order::
     address,password_hash,home,quota
     john@example.test,{ARGON2ID}$argon2id$...,ms1.cluster.test,2G
 
-``address`` is compulsory, and one of ``password_hash`` and ``password`` in every line. Fields with commas, quotes or
-line ends stand between double quotes. Empty lines are skipped.
+``address`` is compulsory, and one of ``password_hash`` and ``password`` in every line. Further columns are
+``together``, ``apart``, ``pin`` and ``class``: what ties the mailbox (``roost.domain.ties``). Fields with commas,
+quotes or line ends stand between double quotes. Empty lines are skipped.
 
 Guarantee: all faults are found in one reading, none hides another, except that after a broken quote nothing can be
 read. Places are 1-based; a column is the character at which the field begins in its line, so that an editor jumps
@@ -27,9 +28,13 @@ from dataclasses import dataclass, field
 from roost.cli.safe_text import size
 from roost.domain.errors import Finding, InvalidInput
 from roost.domain.names import Address, host_name
+from roost.domain.ties import FREE
 from roost.wire.resources import NewMailbox
 
-COLUMNS = ("address", "password_hash", "password", "home", "quota")
+_TIES = {"together": "together", "apart": "apart", "pin": "pin", "class": "service_class"}
+"""The columns that tie a mailbox, and their fields."""
+
+COLUMNS = ("address", "password_hash", "password", "home", "quota", *_TIES)
 MOST = 1_000_000
 """Most mailboxes in one import."""
 
@@ -158,6 +163,7 @@ class _Checker:
         self._seen: dict[str, int] = {}
         self._homes: dict[str, str | InvalidInput] = {}
         self._quotas: dict[str, int | InvalidInput] = {}
+        self._ties: dict[tuple[str, str], str | InvalidInput] = {}
 
     def check(self, record: _Record) -> None:
         """Take one record, or say all that is wrong with it."""
@@ -173,6 +179,7 @@ class _Checker:
         address = self._address(record, given["address"])
         home = self._home(record, given.get("home", ""))
         quota = self._quota(record, given.get("quota", ""))
+        ties = {_TIES[name]: self._tie(record, name, given[name]) for name in _TIES if given.get(name)}
         # A password in clear is taken as it is: spaces at its ends are part of it.
         clear = record.fields[columns.index("password")] if "password" in columns else ""
         hashed = given.get("password_hash", "")
@@ -183,7 +190,7 @@ class _Checker:
             self._wrong(record, columns.index(name), name, f"The {name} is empty.")
         if len(reading.findings) == before:
             mailbox = NewMailbox(
-                address=address, password=clear or None, password_hash=hashed or None, home=home, quota=quota
+                address=address, password=clear or None, password_hash=hashed or None, home=home, quota=quota, **ties
             )
             reading.add(mailbox, record.offset, record.line)
 
@@ -229,6 +236,18 @@ class _Checker:
             self._wrong(record, self._reading.columns.index("quota"), "quota", str(quota))
             return 0
         return quota
+
+    def _tie(self, record: _Record, name: str, text: str) -> str:
+        if (name, text) not in self._ties:
+            try:
+                self._ties[name, text] = getattr(FREE.changed({_TIES[name]: text}), _TIES[name])
+            except InvalidInput as error:
+                self._ties[name, text] = error
+        tie = self._ties[name, text]
+        if isinstance(tie, InvalidInput):
+            self._wrong(record, self._reading.columns.index(name), name, str(tie))
+            return ""
+        return tie
 
     def _wrong(self, record: _Record, place: int, name: str, message: str) -> None:
         line, column = _place(self._reading.text, record.offset, record.line, place)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from roost.cli import load, node_lives
 from roost.cli.options import COMMON, WRITING, Common, Writing
@@ -17,11 +17,14 @@ from roost.domain.cluster import Node
 from roost.domain.errors import BadSetting
 from roost.domain.names import host_name
 from roost.domain.node_life import Life
+from roost.domain.ties import tie_name
 from roost.wire.resources import Declared, NewNode, NodeAdded, NodeChange, NodeView
 
 app = App(name="node")
 
 RoleWord = Literal["mx", "backup-mx", "dns", "storage", "log", "control"]
+
+ClassOption = Annotated[list[str] | None, Parameter(name="--class", negative=())]
 
 _LONGEST_MINUTES = 10_080
 _STRONGEST = 1e6
@@ -34,6 +37,7 @@ def add(
     *,
     role: list[RoleWord],
     address: list[str],
+    classes: ClassOption = None,
     valid_minutes: int = 60,
     options: Writing = WRITING,
     session: Use,
@@ -45,6 +49,7 @@ def add(
     For example:
       roost node add ms1.cluster.test --role storage --address 192.0.2.11
       roost node add mx1.cluster.test --role mx --role dns --address 192.0.2.21
+      roost node add ms4.cluster.test --role storage --address 192.0.2.14 --class gold
 
     Parameters
     ----------
@@ -54,13 +59,19 @@ def add(
         What it does; give the option again for each further role.
     address
         IP address of the machine; give the option again for each further one.
+    classes
+        Class of service that it offers; give the option again for each further one.
     valid_minutes
         For how long the token lets it join.
     """
     _check_minutes(valid_minutes)
     node = Node.parse(name, list(role), address)
     new = NewNode(
-        name=node.name, roles=sorted(node.roles), addresses=list(node.addresses), valid_minutes=valid_minutes
+        name=node.name,
+        roles=sorted(node.roles),
+        addresses=list(node.addresses),
+        classes=_classes(classes) or [],
+        valid_minutes=valid_minutes,
     )
     added = session.client().add_node(new, dry_run=options.dry_run)
     _show_token(session, session.out(options), added, node.name)
@@ -103,6 +114,7 @@ def show(name: str, /, *, options: Common = COMMON, session: Use) -> None:
             ("Node", found.name),
             ("Roles", roles_of(found)),
             ("Addresses", " ".join(found.addresses)),
+            *([("Classes", " ".join(found.classes))] if found.classes else []),
             ("State", state_of(found)),
             *([("Since", found.since.isoformat(sep=" ", timespec="seconds"))] if found.since else []),
             ("Seen", found.seen.isoformat(sep=" ", timespec="seconds") if found.seen else "never"),
@@ -127,20 +139,22 @@ def set_(
     io: float | None = None,
     memory: str | None = None,
     disk: str | None = None,
+    classes: ClassOption = None,
     options: Writing = WRITING,
     session: Use,
 ) -> None:
-    """Give a node other roles or addresses, or declare how strong it is.
+    """Give a node other roles, addresses or classes of service, or declare how strong it is.
 
     What is given replaces all that it has: name every role that it is to keep. The packages of a new role are
     installed; the daemons of one that is gone are stopped. What is declared counts instead of what the node has
-    measured itself ('roost node load'); 0 takes it back.
+    measured itself ('roost node load'); 0 takes it back, and --class '' all classes.
 
     For example:
       roost node set ns2.cluster.test --role dns --role mx
       roost node set ms1.cluster.test --address 192.0.2.111
       roost node set ms1.cluster.test --role storage --dry-run
       roost node set ms1.cluster.test --cpu 8 --disk 4T
+      roost node set ms1.cluster.test --class gold --class silver
 
     Parameters
     ----------
@@ -158,6 +172,8 @@ def set_(
         Its memory: 64G, or bytes.
     disk
         Its space for mail: 4T, or bytes.
+    classes
+        Class of service that it offers; give the option again for each further one.
     """
     node = host_name(name, field="node")
     declared = Declared(
@@ -167,10 +183,15 @@ def set_(
         disk=None if disk is None else size(disk, field="disk"),
     )
     said = bool(declared.model_dump(exclude_none=True))
-    if not role and not address and not said:
-        raise BadSetting("Nothing is to be changed.", field="role", remedy="Give --role, --address, or --cpu.")
+    if not role and not address and not said and classes is None:
+        raise BadSetting(
+            "Nothing is to be changed.", field="role", remedy="Give --role, --address, --class, or --cpu."
+        )
     change = NodeChange(
-        roles=list(role) if role else None, addresses=address or None, declared=declared if said else None
+        roles=list(role) if role else None,
+        addresses=address or None,
+        declared=declared if said else None,
+        classes=_classes(classes),
     )
     settle(session, options, session.client().change_node(node, change, dry_run=options.dry_run))
 
@@ -205,6 +226,10 @@ app.command(node_lives.undrain)
 app.command(node_lives.retire)
 app.command(load.of_node, name="load")
 app.command(load.measure)
+
+
+def _classes(given: list[str] | None) -> list[str] | None:
+    return None if given is None else [name for text in given if (name := tie_name(text, field="class"))]
 
 
 def _strength(value: float | None, field: str) -> float | None:

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from roost.domain.ties import FREE
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -57,7 +59,32 @@ class MoveWriting(Writing):
     """Seconds to wait for the moves."""
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TieOptions:
+    """What ties a mailbox; None where nothing is said."""
+
+    together: str | None = None
+    """Group whose mailboxes live on one node: a family, a team, those who share folders."""
+
+    apart: str | None = None
+    """Group of whose mailboxes no two live on one node: two postmasters, a user and his copy."""
+
+    pin: str | None = None
+    """The one storage node on which it may live."""
+
+    service_class: Annotated[str | None, Parameter(name="--class")] = None
+    """Class of service, which its node must offer."""
+
+    def given(self) -> dict[str, str]:
+        """Return what was given, checked, by field; raises ``BadSetting`` or ``BadName``."""
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        ties = FREE.changed(said)
+        return {name: getattr(ties, name) for name in said}
+
+
 COMMON = Common()
+TIES = TieOptions()
 WRITING = Writing()
 BULK_WRITING = BulkWriting()
 MOVE_WRITING = MoveWriting()

@@ -8,13 +8,15 @@ from cyclopts import App
 
 from roost.cli import load, trace, user_access, user_move
 from roost.cli.ask import HashFile, new_password, sure
-from roost.cli.options import COMMON, WRITING, Common, Writing
+from roost.cli.options import COMMON, TIES, WRITING, Common, TieOptions, Writing
 from roost.cli.pages import PAGE, take
 from roost.cli.receipts import settle
 from roost.cli.safe_text import show_size, size
 from roost.cli.session import Use
 from roost.cli.user_import import import_
+from roost.domain.errors import BadSetting
 from roost.domain.names import Address, host_name
+from roost.domain.ties import FREE
 from roost.wire.resources import MailboxChange, MailboxView, NewMailbox
 
 app = App(name="user")
@@ -30,6 +32,7 @@ def add(
     format: Literal["", "mdbox", "sdbox", "maildir"] = "",
     password_stdin: bool = False,
     password_hash: HashFile = None,
+    ties: TieOptions = TIES,
     options: Writing = WRITING,
     session: Use,
 ) -> None:
@@ -42,6 +45,7 @@ def add(
     For example:
       roost user add john@example.test
       roost user add john@example.test --home ms1.cluster.test --quota 2G
+      roost user add jane@example.test --together smith --class gold
       pass show john | roost user add john@example.test --password-stdin
       doveadm pw -s ARGON2ID | roost user add john@example.test --password-hash -
 
@@ -64,7 +68,13 @@ def add(
     space = size(quota)
     password, hashed = new_password(from_stdin=password_stdin, hash_file=password_hash)
     new = NewMailbox(
-        address=own, password=password, password_hash=hashed, home=node, quota=space, format=format or None
+        address=own,
+        password=password,
+        password_hash=hashed,
+        home=node,
+        quota=space,
+        format=format or None,
+        **ties.given(),
     )
     settle(session, options, session.client().add_mailbox(new, dry_run=options.dry_run))
 
@@ -74,6 +84,7 @@ def list_(
     *,
     domain: str = "",
     home: str = "",
+    ties: TieOptions = TIES,
     after: str = "",
     limit: int = PAGE,
     all: bool = False,
@@ -86,6 +97,9 @@ def list_(
       roost user list
       roost user list --domain example.test --all
       roost user list --home ms1.cluster.test --output json
+      roost user list --together smith
+
+    Of a group, a pin or a class: only those that have it.
 
     Parameters
     ----------
@@ -103,9 +117,10 @@ def list_(
     client, out = session.client(), session.out(options)
     named = host_name(domain, field="domain") if domain else ""
     node = host_name(home, field="home") if home else ""
+    tied = FREE.changed(ties.given())
 
     def ask(last: str, count: int) -> list[MailboxView]:
-        return client.mailboxes(domain=named, home=node, after=last, limit=count)
+        return client.mailboxes(domain=named, home=node, ties=tied, after=last, limit=count)
 
     found, more = take(ask, lambda m: m.address, after=after, limit=None if all else limit)
     if out.json:
@@ -142,18 +157,33 @@ def show(address: str, /, *, options: Common = COMMON, session: Use) -> None:
             ("Quota", _quota(found)),
             ("State", "suspended" if found.suspended else "active"),
             ("Format", found.format),
+            *((words, tie) for words, tie in _ties(found) if tie),
             ("Number", found.number),
         ]
     )
 
 
 @app.command(name="set")
-def set_(address: str, /, *, quota: str, options: Writing = WRITING, session: Use) -> None:
-    """Change a mailbox.
+def set_(
+    address: str,
+    /,
+    *,
+    quota: str | None = None,
+    ties: TieOptions = TIES,
+    options: Writing = WRITING,
+    session: Use,
+) -> None:
+    """Change a mailbox; what is not named stays.
+
+    An empty group, pin or class takes it away: --pin ''. Nobody moves by that; where the
+    mailbox should live elsewhere from now on, the answer says so, and 'roost user move'
+    or the next plan of 'roost balance' brings it there.
 
     For example:
       roost user set john@example.test --quota 5G
       roost user set john@example.test --quota 0
+      roost user set john@example.test --together smith
+      roost user set postmaster@example.test --apart postmasters --pin ''
 
     Parameters
     ----------
@@ -162,7 +192,12 @@ def set_(address: str, /, *, quota: str, options: Writing = WRITING, session: Us
     quota
         Its space: 2G, 500M or bytes; 0 for the domain's default.
     """
-    own, change = str(Address.parse_own(address)), MailboxChange(quota=size(quota))
+    own, given = str(Address.parse_own(address)), ties.given()
+    if quota is None and not given:
+        raise BadSetting(
+            "Nothing to set was given.", field="quota", remedy="Give --quota, --together, --apart, --pin or --class."
+        )
+    change = MailboxChange.model_validate({**given, **({} if quota is None else {"quota": size(quota)})})
     settle(session, options, session.client().change_mailbox(own, change, dry_run=options.dry_run))
 
 
@@ -190,6 +225,15 @@ def remove(address: str, /, *, yes: bool = False, options: Writing = WRITING, se
 
 def _quota(mailbox: MailboxView) -> str:
     return show_size(mailbox.quota) if mailbox.quota else "none"
+
+
+def _ties(mailbox: MailboxView) -> list[tuple[str, str]]:
+    return [
+        ("Kept together", mailbox.together),
+        ("Kept apart", mailbox.apart),
+        ("Pinned to", mailbox.pin),
+        ("Class", mailbox.service_class),
+    ]
 
 
 app.command(user_access.password)

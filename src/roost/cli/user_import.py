@@ -30,7 +30,7 @@ def import_(
     """Add many mailboxes from a CSV file: all of them or none.
 
     The first line names the columns, in any order: address, password_hash or
-    password, home, quota. Faults are printed as FILE:LINE:COLUMN, and where there
+    password, home, quota, together, apart, pin, class. Faults are printed as FILE:LINE:COLUMN, and where there
     is one, nothing is added. Hashes are far quicker than passwords in clear, which
     the controller has to hash.
 

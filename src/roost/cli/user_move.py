@@ -18,6 +18,7 @@ from roost.cli.safe_text import plain
 from roost.cli.session import Session, Use
 from roost.domain.errors import BadImport, BadSetting, Finding
 from roost.domain.names import Address, host_name
+from roost.domain.ties import tie_name
 from roost.wire.move_resources import MovesAsked, NewMove, NewMoves
 
 _SHOWN = 20
@@ -28,6 +29,7 @@ def move(
     to: str = "",
     domain: str = "",
     from_: Annotated[str, Parameter(name="--from")] = "",
+    together: str = "",
     from_csv: str = "",
     format: Literal["", "mdbox", "sdbox", "maildir"] = "",
     deep: bool = False,
@@ -37,8 +39,8 @@ def move(
 ) -> int:
     """Move mailboxes to another home, while their users work.
 
-    Name addresses, or a domain, or a node that is to be emptied, or a CSV file.
-    Without --to, Roost chooses the node with most room for each. Waits
+    Name addresses, or a domain, a node, a group, or a CSV file. A group that is kept
+    together moves as a whole or not at all. Without --to, Roost chooses the node with most room for each. Waits
     until every mailbox is at its new home, and shows how it goes; the moves go on
     also when the command is ended. The exit status is 1 where a mailbox stayed.
 
@@ -47,6 +49,7 @@ def move(
       roost user move john@example.test jane@example.test --to ms2.cluster.test
       roost user move --from ms1.cluster.test --dry-run
       roost user move --domain example.test --to ms3.cluster.test --no-wait
+      roost user move --together smith --to ms2.cluster.test
       roost user move --from-csv moves.csv
 
     A file:
@@ -64,6 +67,8 @@ def move(
         All mailboxes of this domain; those that are there already are left out.
     from_
         All mailboxes of this node; with --domain, those of the domain on it.
+    together
+        All mailboxes of this group; with --domain or --from, those of it that are meant there.
     from_csv
         The mailboxes in this CSV file, each with its new home, which may be empty.
     format
@@ -77,16 +82,17 @@ def move(
     reading = _read(out, from_csv) if from_csv else Reading([NewMove(address=_own(text)) for text in addresses])
     if addresses and from_csv:
         raise BadSetting("Give either addresses or a file, not both.", field="from_csv")
-    if bool(reading.moves) == bool(domain or from_):
+    if bool(reading.moves) == bool(domain or from_ or together):
         raise BadSetting(
             "Nothing, or too much, says which mailboxes are meant.",
             field="addresses",
-            remedy="Give addresses, or --from-csv; or --domain, --from, or both of these.",
+            remedy="Give addresses, or --from-csv; or --domain, --from, --together, or several of these.",
         )
     new = NewMoves(
         mailboxes=reading.moves,
         domain=host_name(domain, field="domain") if domain else "",
         from_node=host_name(from_, field="from") if from_ else "",
+        together=tie_name(together, field="together"),
         to=host_name(to, field="to") if to else "",
         format=format,
         deep=deep,

@@ -4,6 +4,7 @@
 what is left   on nodes in the role      until
 =============  ========================  =========================================================================
 ``mailboxes``  storage                   all have moved
+``pinned``     storage                   none that lives there is pinned to it
 ``moves``      storage                   no move has a part there: none is under way, and of those that are done
                                          every node knows the new home, old DNS answers have expired and nobody
                                          comes any more (``roost.control.move_steps.settled``)
@@ -78,6 +79,9 @@ class Found:
     """
 
     mailboxes: int = 0
+    pinned: int = 0
+    """Those of them that are pinned to it."""
+
     moves: Mapping[State, int] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
     others: Sequence[str] = ()
@@ -103,6 +107,12 @@ def rests(node: Node, found: Found, now: datetime) -> Iterator[Rest]:
 def _of_mailboxes(node: Node, found: Found) -> Iterator[Rest]:
     if found.mailboxes:
         yield Rest("mailboxes", f"{found.mailboxes} mailboxes live there.")
+    if found.pinned:
+        yield Rest(
+            "pinned",
+            f"{found.pinned} of them are pinned to it and stay.",
+            f"See 'roost user list --pin {node.name}'; 'roost user set ADDRESS --pin NODE' gives one another.",
+        )
     settling = found.moves.get(State.SETTLING, 0)
     rest = sum(found.moves.values()) - settling
     if rest:

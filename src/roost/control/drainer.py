@@ -26,6 +26,7 @@ from roost.domain.errors import Unavailable
 from roost.domain.move import OPEN, Move, State
 from roost.domain.names import Address
 from roost.domain.node_life import Life
+from roost.domain.ties import Ties
 from roost.ports.clock import Clock
 from roost.ports.store import SETTINGS, Reader, Store, Writer
 from roost.ports.world import Record, World
@@ -145,12 +146,13 @@ class Drainer:
 
     def _ask_moves(self, tx: Writer, node: Node, now: datetime) -> bool:
         some = self._movable(tx, node, now)
-        without = ask_away(tx, self._followers, "controller", some, parent=node.batch, now=now)
+        without = ask_away(tx, self._followers, "controller", some, home=node.name, parent=node.batch, now=now)
         self._of(node).without = without
         return len(without) < len(some)
 
     def _movable(self, view: Reader, node: Node, now: datetime) -> list[Mailbox]:
-        """Return mailboxes that may be moved now: they are not being moved, and have not just failed to."""
+        """Return mailboxes that may be moved now: they are not pinned there nor being moved, and have not just failed
+        to."""
         resting = {
             number
             for number, failed in _undone(view, node.batch).items()
@@ -160,7 +162,11 @@ class Drainer:
         after = ""
         while len(found) < _ASKED_MOST and (page := view.mailboxes(home=node.name, after=after, limit=_CHUNK)):
             moving = view.open_moves(mailbox.number for mailbox in page)
-            found += [one for one in page if one.number not in moving and one.number not in resting]
+            found += [
+                one
+                for one in page
+                if one.number not in moving and one.number not in resting and one.ties.pin != node.name
+            ]
             after = str(page[-1].address)
         return found[:_ASKED_MOST]
 
@@ -185,6 +191,7 @@ class Drainer:
         watched.idle = watched.idle or now if here.connected(now) and here.glance.queue == 0 else None
         found = Found(
             mailboxes=view.count_mailboxes(home=node.name),
+            pinned=view.count_mailboxes(home=node.name, ties=Ties(pin=node.name)),
             moves=_naming(view, node.name),
             seen=here,
             others=() if watched.complete else others,

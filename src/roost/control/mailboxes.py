@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from roost.control import domains, headroom, passwords
+from roost.control.kin import Kin
 from roost.control.placing import Placer
 from roost.control.writing import Done, writing
 from roost.domain.cluster import FORMATS, Cluster, Mailbox
@@ -17,10 +18,13 @@ from roost.domain.errors import (
     BadSetting,
     Finding,
     NotFound,
+    Refused,
     RoostError,
     StillInUse,
 )
+from roost.domain.move import ARRIVING
 from roost.domain.names import Address, labels_for
+from roost.domain.ties import FREE, Ties
 from roost.ports.store import Reader, Store, Writer
 
 _CHUNK = 2000  # mailboxes that are made and written at a time
@@ -40,6 +44,9 @@ class Wanted:
     format: str = ""
     """One of ``FORMATS``; '' as the policy says."""
 
+    ties: Ties = FREE
+    """As given, too."""
+
 
 def find(view: Reader, address: str) -> Mailbox:
     """Return the mailbox of an address; raises ``BadAddress`` or ``NotFound``."""
@@ -55,7 +62,7 @@ def add(store: Store, actor: str, wanted: Wanted, *, dry_run: bool = False) -> D
     hashed = passwords.choose(wanted.password, wanted.password_hash)
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
-        [mailbox] = next(_made(tx, cluster, Placer(cluster, tx.homes(), headroom.known(tx)), [(wanted, hashed)]))
+        [mailbox] = next(_made(tx, cluster, [(wanted, hashed)]))
         domain = domains.find(cluster, mailbox.address.domain)
         done.add(
             tx.put_mailboxes([mailbox], "mailbox added"),
@@ -81,7 +88,7 @@ def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: boo
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
         revision = 0
-        for made in _made(tx, cluster, Placer(cluster, tx.homes(), headroom.known(tx)), pairs, findings):
+        for made in _made(tx, cluster, pairs, findings):
             # From the first fault on, what remains is only looked at, to find them all.
             if made and not findings:
                 revision = tx.put_mailboxes(made, "mailbox added")
@@ -100,18 +107,18 @@ def add_many(store: Store, actor: str, wanted: Sequence[Wanted], *, dry_run: boo
 def _made(
     tx: Writer,
     cluster: Cluster,
-    placer: Placer,
     pairs: Sequence[tuple[Wanted, str]],
     findings: list[Finding] | None = None,
 ) -> Iterator[list[Mailbox]]:
     """Yield the mailboxes to write, in chunks; faults are raised, or collected where ``findings`` is given."""
+    placer, kin = Placer(cluster, tx.homes(), headroom.known(tx)), Kin(tx, cluster)
     seen: set[Address] = set()
     taken: dict[str, set[str]] = {}
     numbers = iter(tx.new_numbers(len(pairs)))
     remaining = enumerate(pairs, 1)
     by_name = {domain.name for domain in cluster.domains}
     while chunk := list(islice(remaining, _CHUNK)):
-        parsed: list[tuple[int, Wanted, str, Address]] = []
+        parsed: list[tuple[int, Wanted, str, Address, Ties]] = []
         for index, (want, hashed) in chunk:
             try:
                 address = Address.parse_own(want.address)
@@ -123,25 +130,43 @@ def _made(
                     raise BadSetting(f"There is no format {want.format!r}.", field="format", remedy=_FORMATS)
                 if address in seen:
                     raise AlreadyExists(f"{address} occurs twice.", field="address")
+                ties = FREE.changed(dataclasses.asdict(want.ties)) if want.ties else FREE
                 seen.add(address)
-                parsed.append((index, want, hashed, address))
+                parsed.append((index, want, hashed, address, ties))
             except RoostError as error:
                 _collect(findings, index, error)
         made: list[Mailbox] = []
-        existing = tx.existing(address for _, _, _, address in parsed)
-        _learn_labels(tx, taken, [address for *_, address in parsed])
-        for index, want, hashed, address in parsed:
+        existing = tx.existing(address for *_, address, _ in parsed)
+        _learn_labels(tx, taken, [address for *_, address, _ in parsed])
+        kin.learn(ties for *_, ties in parsed)
+        for index, want, hashed, address, ties in parsed:
             try:
                 if address in existing:
                     raise AlreadyExists(f"{address} exists already.", field="address")
                 label = _free_label(tx, address, taken[address.domain])
-                home = placer.place(want.home)
+                kept = want.format or cluster.policy.mailbox_format
+                new = Mailbox(next(numbers), address, label, "", hashed, want.quota, format=kept, ties=ties)
+                home = _placed(placer, kin, new, want.home) if ties else placer.place(want.home)
             except RoostError as error:
                 _collect(findings, index, error)
                 continue
-            kept = want.format or cluster.policy.mailbox_format
-            made.append(Mailbox(next(numbers), address, label, home, hashed, want.quota, format=kept))
+            new = dataclasses.replace(new, home=home)
+            kin.settle(new)
+            made.append(new)
         yield made
+
+
+def _placed(placer: Placer, kin: Kin, new: Mailbox, wanted: str | None) -> str:
+    """Return the home of a mailbox with ties: what is wanted, or where they bind it, or what they allow."""
+    kin.check(new)
+    only = kin.only(new)
+    if only and not wanted and placer.is_full(only.node):
+        raise Refused(
+            f"{only.sentence} There is no disk space left.",
+            field=only.tie,
+            remedy="Make room there, or move the group: 'roost user move --together NAME'.",
+        )
+    return placer.place(wanted or (only.node if only else None), may=lambda name: kin.hindrance(new, name))
 
 
 def _collect(findings: list[Finding] | None, index: int, error: RoostError) -> None:
@@ -179,9 +204,10 @@ def change(
     password_hash: str | None = None,
     quota: int | None = None,
     suspended: bool | None = None,
+    ties: Mapping[str, str] | None = None,
     dry_run: bool = False,
 ) -> Done:
-    """Change what is given."""
+    """Change what is given; of ``ties``, '' takes one away. Nobody moves by that."""
     hashed = passwords.choose(password, password_hash) if password is not None or password_hash is not None else None
     if quota is not None and quota < 0:
         raise BadSetting("A quota cannot be negative.", field="quota", remedy="0 means the domain's default.")
@@ -192,6 +218,7 @@ def change(
             password=hashed if hashed is not None else old.password,
             quota=quota if quota is not None else old.quota,
             suspended=suspended if suspended is not None else old.suspended,
+            ties=old.ties.changed(ties or {}),
         )
         if new == old:
             return done
@@ -202,8 +229,44 @@ def change(
             said.append(f"quota {new.quota or 'as the domain'}")
         if new.suspended != old.suspended:
             said.append("suspended" if new.suspended else "resumed")
+        said += _said_of_ties(old.ties, new.ties)
+        follows = _check_ties(tx, new) if new.ties != old.ties else []
         done.add(tx.put_mailboxes([new], "mailbox changed"), f"Mailbox {new.address}: {', '.join(said)}.")
+        done.did += follows
     return done
+
+
+_TIES = {
+    "together": ("kept together as", "not kept together"),
+    "apart": ("kept apart as", "not kept apart"),
+    "pin": ("pinned to", "not pinned"),
+    "service_class": ("of the class", "of no class"),
+}
+"""What is said of a tie that is there, and of one that is not."""
+
+
+def _said_of_ties(old: Ties, new: Ties) -> Iterator[str]:
+    for name, (tied, free) in _TIES.items():
+        value = getattr(new, name)
+        if value != getattr(old, name):
+            yield f"{tied} {value}" if value else free
+
+
+def _check_ties(tx: Writer, new: Mailbox) -> list[str]:
+    """Refuse new ties that no node could fulfil; returns what is to be done where the mailbox's own node does not."""
+    cluster = tx.cluster()
+    kin, moves = Kin(tx, cluster), tx.open_moves([new.number])
+    kin.learn([new.ties])
+    kin.check(new)
+    move = moves.get(new.number)
+    home = move.target if move and move.state in ARRIVING else new.home
+    why = kin.hindrance(new, home)
+    if why is None:
+        return []
+    return [
+        why.sentence,
+        f"It stays on {home} until somebody moves it: 'roost user move {new.address}', or a plan of 'roost balance'.",
+    ]
 
 
 def remove(store: Store, actor: str, address: str, *, dry_run: bool = False) -> Done:

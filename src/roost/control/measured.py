@@ -34,6 +34,7 @@ from roost.control.usage import NodeUse
 from roost.domain.cluster import Policy
 from roost.domain.errors import Refused
 from roost.domain.load import Capacity, Dimension
+from roost.domain.move import ARRIVING
 from roost.domain.move import State as MoveState
 from roost.domain.node_load import MEASURES, NodeLoad, Strength
 from roost.domain.ties import CLASSES_MOST
@@ -56,7 +57,6 @@ _FREE = (None,) * 4
 _UNOFFERED = 1 << CLASSES_MOST
 """The class of service, as a bit, that no node offers."""
 
-_ARRIVING = frozenset(MoveState) - {MoveState.SETTLING, MoveState.DONE, MoveState.UNDOING, MoveState.UNDONE}
 _LEFT = {MoveState.SETTLING, MoveState.DONE}
 
 
@@ -242,7 +242,7 @@ def _moves(
         failed = move.state is MoveState.UNDONE and not move.aborting and move.changed >= now - _AGAIN
         moved[row] |= move.open or failed or (move.state is MoveState.DONE and move.changed >= rest)
         source = places.get(move.source)
-        if move.state in _ARRIVING and move.target in places:
+        if move.state in ARRIVING and move.target in places:
             arriving[row] = places[move.target]
             if source is not None:
                 kept[1, source] += rows.size[row]

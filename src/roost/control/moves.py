@@ -1,11 +1,14 @@
 """Moves as administrators ask for them: one mailbox or many, to a node or wherever there is room; and the way back.
 
 Asking checks and writes down; what follows is the mover's (``roost.control.mover``). All moves of one request are
-asked for, or none.
+asked for, or none. A move keeps what ties the mailbox (``roost.control.kin``): those of a group that are all in the
+request go together to one node, one alone goes to where the others are.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +16,7 @@ from datetime import datetime, timedelta
 
 from roost.control import domains, headroom, mailboxes, nodes
 from roost.control.followers import Followers
+from roost.control.kin import Hindrance, Kin, Only
 from roost.control.placing import Placer
 from roost.control.warnings import DISK_NEARLY_FULL
 from roost.control.writing import Done, writing
@@ -20,6 +24,7 @@ from roost.domain.cluster import FORMATS, Cluster, Mailbox, Node, Role, Suspende
 from roost.domain.errors import BadImport, BadSetting, Finding, NotFound, Refused, RoostError
 from roost.domain.move import OPEN, Move, State
 from roost.domain.names import Address
+from roost.domain.ties import FREE
 from roost.ports.store import Reader, Step, Store, Writer
 
 _CHUNK = 2000
@@ -30,11 +35,13 @@ _FINDINGS_MAX = 100
 @dataclass(frozen=True)
 class Wanted:
     """Moves that somebody wants. Either ``mailboxes``, as (address, target or ''), or all of a ``domain``, of a node
-    (``home``), or both. ``to`` is the target of all that name none; '' lets Roost choose."""
+    (``home``), of a group that is kept ``together``, or what these have in common. ``to`` is the target of all that
+    name none; '' lets Roost choose."""
 
     mailboxes: Sequence[tuple[str, str]] = ()
     domain: str = ""
     home: str = ""
+    together: str = ""
     to: str = ""
     format: str = ""
     deep: bool = False
@@ -103,20 +110,28 @@ def ask(
 
 
 def ask_away(
-    tx: Writer, followers: Followers, actor: str, some: Sequence[Mailbox], *, parent: str, now: datetime
+    tx: Writer,
+    followers: Followers,
+    actor: str,
+    some: Sequence[Mailbox],
+    *,
+    home: str,
+    parent: str,
+    now: datetime,
 ) -> dict[Address, str]:
-    """Ask for moves of these mailboxes to wherever there is room, as part of a batch.
+    """Ask for moves of these mailboxes to wherever there is room, as part of a batch. All of their ``home`` is to go,
+    sooner or later.
 
     Returns why each of the others cannot be moved.
     """
-    asker = _Asker(tx, followers, Wanted(parent=parent), actor, now)
+    asker = _Asker(tx, followers, Wanted(home=home, parent=parent), actor, now)
     asker.learn(some)
     moves, without = list[Move](), dict[Address, str]()
     for mailbox in some:
         try:
             move = asker.move(mailbox, "", leave_out=False)
         except Refused as error:
-            without[mailbox.address] = error.message
+            without[mailbox.address] = str(error)
         else:
             assert move is not None  # noqa: S101 - nothing is left out
             moves.append(move)
@@ -128,11 +143,11 @@ def ask_away(
 
 
 def _check(wanted: Wanted) -> None:
-    if bool(wanted.mailboxes) == bool(wanted.domain or wanted.home):
+    if bool(wanted.mailboxes) == bool(wanted.domain or wanted.home or wanted.together):
         raise BadSetting(
-            "Either mailboxes are named, or a domain or a node from which all are moved.",
+            "Either mailboxes are named, or a domain, a node or a group of which all are moved.",
             field="mailboxes",
-            remedy="Name addresses, or give a domain, a node to move from, or both.",
+            remedy="Name addresses; or give a domain, a node to move from, a group, or several of these.",
         )
     if wanted.format and wanted.format not in FORMATS:
         raise BadSetting(
@@ -149,8 +164,10 @@ def _meant(tx: Reader, cluster: Cluster, wanted: Wanted) -> Iterator[list[tuple[
         return
     domain = domains.find(cluster, wanted.domain).name if wanted.domain else ""
     home = nodes.find(cluster, wanted.home).name if wanted.home else ""
-    after = ""
-    while some := tx.mailboxes(domain=domain, home=home, after=after, limit=_CHUNK):
+    ties, after = FREE.changed({"together": wanted.together}), ""
+    if ties and not tx.count_mailboxes(ties=ties):
+        raise NotFound(f"There is no group {ties.together}.", field="together", remedy="See 'roost user list'.")
+    while some := tx.mailboxes(domain=domain, home=home, ties=ties, after=after, limit=_CHUNK):
         yield [(0, mailbox, wanted.to) for mailbox in some]
         after = str(some[-1].address)
 
@@ -175,6 +192,7 @@ class _Asker:
         self._actor = actor
         self._now = now
         self._seen: set[int] = set()
+        self._kin = Kin(tx, self.cluster)
         storage = self.cluster.with_role(Role.STORAGE)
         self._able = [node for node in storage if not self._fault(node) and self._has_room(node)]
         homes = Counter(tx.homes())
@@ -184,8 +202,9 @@ class _Asker:
         self._refusing = {d.name for d in self.cluster.domains if d.suspended is Suspended.REFUSE}
 
     def learn(self, some: Sequence[Mailbox]) -> None:
-        """Ask once for many mailboxes which of them are being moved."""
+        """Ask once for many mailboxes which of them are being moved, and to whom they are tied."""
         self._moving = self._tx.open_moves(mailbox.number for mailbox in some)
+        self._kin.learn(mailbox.ties for mailbox in some)
 
     def move(self, mailbox: Mailbox, to: str, *, leave_out: bool, back_of: int = 0) -> Move | None:
         """Return the move of a mailbox, without its id, or None where it is left out; raises ``Refused``."""
@@ -195,9 +214,15 @@ class _Asker:
                 self.left_out[why] += 1
                 return None
             raise Refused(reason, field="to" if why == _THERE else "address", remedy=_REMEDIES[why])
+        if mailbox.ties and (tied := self._hindrance(mailbox, target)):
+            if leave_out:
+                self.left_out[_TIED[tied.tie]] += 1
+                return None
+            raise Refused(tied.sentence, field="to" if to else "address", remedy=tied.remedy)
         if not target:
             target = self._choose(mailbox)
         self._seen.add(mailbox.number)
+        self._kin.settle(replace(mailbox, home=target))
         wanted = self._wanted
         return Move(
             id=0,
@@ -233,14 +258,65 @@ class _Asker:
             raise Refused(f"{node.name} {fault}.", field="to", remedy="See 'roost status'; or let Roost choose.")
         return node
 
+    def _hindrance(self, mailbox: Mailbox, target: str) -> Hindrance | None:
+        """Return by which tie a mailbox stays: the target may not have it, or it is where it must be."""
+        if target:
+            return self._kin.hindrance(mailbox, target, self._leaves)
+        only = self._only(mailbox)
+        return self._kin.stay(mailbox, only) if only and only.node == mailbox.home else None
+
+    def _only(self, mailbox: Mailbox) -> Only | None:
+        """Return the one node to which a mailbox may go. A group of which all may go gathers where most of it is."""
+        only = self._kin.only(mailbox, self._leaves)
+        if only is None and len({one.home for one in self._kin.company(mailbox, self._leaves)}) > 1:
+            only = self._kin.only(mailbox)
+        return only
+
+    def _leaves(self, mailbox: Mailbox) -> bool:
+        """Say whether a mailbox is part of the request, and has yet to get its move."""
+        return mailbox.number not in self._seen and self._is_meant(mailbox)
+
+    def _is_meant(self, mailbox: Mailbox) -> bool:
+        if self._wanted.mailboxes:
+            return str(mailbox.address) in self._named
+        given = (self._wanted.domain, self._wanted.home, self._wanted.together)
+        has = (mailbox.address.domain, mailbox.home, mailbox.ties.together)
+        return any(given) and all(not one or one.casefold() == other for one, other in zip(given, has, strict=True))
+
+    @functools.cached_property
+    def _named(self) -> frozenset[str]:
+        """Return the addresses that are named, as they are kept."""
+        found = set[str]()
+        for text, _ in self._wanted.mailboxes:
+            with contextlib.suppress(RoostError):
+                found.add(str(Address.parse(text)))
+        return frozenset(found)
+
     def _choose(self, mailbox: Mailbox) -> str:
+        if mailbox.ties and (only := self._only(mailbox)):
+            return self._bound(mailbox, only)
         if not any(node.name != mailbox.home for node in self._able):
             raise Refused(
                 f"There is no other storage node to which {mailbox.address} could go.",
                 field="to",
                 remedy="Add one with 'roost node add', or see 'roost status' what the others lack.",
             )
-        return self._placer.place(None, but=mailbox.home)
+        if not mailbox.ties:
+            return self._placer.place(None, but=mailbox.home)
+        return self._placer.place(
+            None,
+            but=mailbox.home,
+            many=len(self._kin.company(mailbox, self._leaves)),
+            may=lambda name: self._kin.hindrance(mailbox, name, self._leaves),
+        )
+
+    def _bound(self, mailbox: Mailbox, only: Only) -> str:
+        """Return the one node to which a mailbox may go, if it can be moved there."""
+        node = nodes.find(self.cluster, only.node)
+        fault = self._fault(node) or ("" if self._has_room(node) else "has no room on its disk")
+        if fault:
+            raise Refused(f"{only.sentence} {node.name} {fault}.", field="address", remedy="See 'roost status'.")
+        return self._placer.place(node.name, may=lambda name: self._kin.hindrance(mailbox, name, self._leaves))
 
     def _fault(self, node: Node) -> str:
         """Return why nothing can be moved to a node, '' where it can."""
@@ -262,6 +338,9 @@ class _Asker:
 
 
 _THERE, _TWICE, _MOVING, _REFUSED = "at home there", "named twice", "being moved", "suspended"
+_TIED = {"pin": "pinned", "together": "kept together with others", "apart": "kept apart", "class": "of a class"}
+"""Why a mailbox was left out, by the tie that holds it."""
+
 _REMEDIES = {
     _THERE: "Choose another node.",
     _TWICE: "Name it once.",

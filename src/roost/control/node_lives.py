@@ -17,6 +17,7 @@ from roost.domain.cluster import Cluster, Node, Role
 from roost.domain.errors import Refused, StillInUse
 from roost.domain.move import UNDER_WAY, State
 from roost.domain.node_life import Life
+from roost.domain.ties import Ties
 from roost.ports.store import Store, Writer
 
 _CHUNK = 2000
@@ -31,7 +32,8 @@ _NEEDED = {
 def drain(store: Store, actor: str, name: str, now: datetime, *, dry_run: bool = False) -> Done:
     """Have a node emptied; nothing happens to one that is leaving already.
 
-    Refused for the controller's own node, and for the last one in a role that the cluster needs.
+    Refused for the controller's own node, for the last one in a role that the cluster needs, and for the last that
+    offers a class of service that mailboxes have.
     """
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
@@ -46,6 +48,7 @@ def drain(store: Store, actor: str, name: str, now: datetime, *, dry_run: bool =
             )
         _refuse_control(node)
         _refuse_last(cluster, node)
+        nodes.refuse_last_class(tx, cluster, node, node.classes)
         batch = f"drain-{tx.new_move_ids(1)[0]}" if Role.STORAGE in node.roles else ""
         wanted = replace(node, life=Life.DRAINING, since=now, batch=batch)
         done.add(tx.put_node(wanted, "node draining"), f"Node {node.name} is being drained.")
@@ -57,8 +60,11 @@ def _follows(tx: Writer, cluster: Cluster, node: Node) -> Iterator[str]:
     """Yield in sentences what comes of a drain."""
     if Role.STORAGE in node.roles:
         others = [n.name for n in cluster.serving(Role.STORAGE) if n.joined and n.name != node.name]
-        count = tx.count_mailboxes(home=node.name)
+        pinned = tx.count_mailboxes(home=node.name, ties=Ties(pin=node.name))
+        count = tx.count_mailboxes(home=node.name) - pinned
         yield f"{count} mailboxes move to {', '.join(others)} (batch {node.batch})."
+        if pinned:
+            yield f"{pinned} are pinned to it and stay: 'roost user list --pin {node.name}' shows them."
         if not cluster.policy.moves:
             yield "The policy lets no move begin: see 'roost policy set moves'."
     if node.roles & {Role.MX, Role.BACKUP_MX}:
@@ -119,6 +125,8 @@ def retire(
         _refuse_control(node)
         nodes.refuse_home(tx, node.name)
         nodes.refuse_moves(tx, node.name)
+        nodes.refuse_pins(tx, node.name)
+        nodes.refuse_last_class(tx, cluster, node, node.classes)
         if node.joined:
             # Mailboxes it has none, so of storage nodes the last one may go.
             _refuse_last(cluster, replace(node, roles=node.roles - {Role.STORAGE}))

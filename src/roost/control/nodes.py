@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from roost.control import passwords
 from roost.control.writing import Done, writing
 from roost.domain.cluster import Cluster, Node, Role
-from roost.domain.errors import AlreadyExists, BadName, NotAuthenticated, NotFound, StillInUse
+from roost.domain.errors import AlreadyExists, BadName, BadSetting, NotAuthenticated, NotFound, Refused, StillInUse
 from roost.domain.move import OPEN
 from roost.domain.names import host_name, lies_in
+from roost.domain.ties import CLASSES_MOST, Ties, tie_name
 from roost.ports.store import JoinToken, Store, Writer
 
 _REFUSED = "Make a new one with 'roost node token NAME'."
@@ -36,10 +37,17 @@ def find(cluster: Cluster, name: str) -> Node:
 
 
 def add(
-    store: Store, actor: str, name: str, roles: Sequence[str], addresses: Sequence[str], *, dry_run: bool = False
+    store: Store,
+    actor: str,
+    name: str,
+    roles: Sequence[str],
+    addresses: Sequence[str],
+    *,
+    classes: Sequence[str] = (),
+    dry_run: bool = False,
 ) -> Done:
     """Add a node; it does nothing until it joins. Its name and its addresses must be its own."""
-    node = Node.parse(name, list(roles), list(addresses))
+    node = dataclasses.replace(Node.parse(name, list(roles), list(addresses)), classes=_parsed(classes))
     with writing(store, actor, dry_run=dry_run) as (tx, done):
         cluster = tx.cluster()
         if any(other.name == node.name for other in cluster.nodes):
@@ -49,6 +57,7 @@ def add(
                 remedy="Choose another name, or 'roost node token' to let it join again.",
             )
         _refuse_shared(cluster, node)
+        _check_classes(cluster, node)
         if lies_in(node.name, cluster.probe_name):
             raise BadName(f"{cluster.probe_name} is kept for the cluster's test mailboxes.", field="name")
         for domain in cluster.domains:
@@ -66,9 +75,10 @@ def change(
     addresses: Sequence[str] | None,
     *,
     declared: Mapping[str, float] | None = None,
+    classes: Sequence[str] | None = None,
     dry_run: bool = False,
 ) -> Done:
-    """Give a node other roles or addresses, or declare how strong it is; None leaves them.
+    """Give a node other roles, addresses or classes of service, or declare how strong it is; None leaves them.
 
     A role that others depend on stays. Of what is declared, 0 takes back: what the node has measured counts.
     """
@@ -81,13 +91,23 @@ def change(
             list(old.addresses) if addresses is None else list(addresses),
         )
         kept = {name: value for name, value in {**old.declared, **(declared or {})}.items() if value}
-        new = dataclasses.replace(old, roles=wanted.roles, addresses=wanted.addresses, declared=kept)
+        new = dataclasses.replace(
+            old,
+            roles=wanted.roles,
+            addresses=wanted.addresses,
+            declared=kept,
+            classes=old.classes if classes is None else _parsed(classes),
+        )
         if new == old:
             return done
         _refuse_shared(cluster, new)
+        _check_classes(cluster, new)
         if Role.STORAGE in old.roles - new.roles:
             refuse_home(tx, new.name)
             refuse_moves(tx, new.name)
+            refuse_pins(tx, new.name)
+        gone = sorted(set(old.classes) - set(new.classes))
+        refuse_last_class(tx, cluster, old, gone)
         if Role.CONTROL in old.roles - new.roles:
             raise StillInUse(f"{new.name} is the controller's own node.", field="roles")
         said = []
@@ -98,8 +118,35 @@ def change(
         if new.declared != old.declared:
             words = ", ".join(f"{name} {value:g}" for name, value in sorted(new.declared.items()))
             said.append(f"it is declared to have {words}" if words else "nothing is declared of it")
+        if new.classes != old.classes:
+            said.append(f"it offers the classes {', '.join(new.classes)}" if new.classes else "it offers no class")
         done.add(tx.put_node(new, "node changed"), f"Node {new.name}: {', '.join(said)}.")
+        for withdrawn in gone:
+            if count := tx.count_mailboxes(home=new.name, ties=Ties(service_class=withdrawn)):
+                done.did.append(
+                    f"{count} mailboxes of the class {withdrawn} live there; a plan of 'roost balance' moves them."
+                )
     return done
+
+
+def _parsed(classes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted({tie_name(text, field="class") for text in classes} - {""}))
+
+
+def _check_classes(cluster: Cluster, node: Node) -> None:
+    if node.classes and Role.STORAGE not in node.roles:
+        raise BadSetting(
+            f"{node.name} is no storage node, so it can offer no class of service.",
+            field="class",
+            remedy="Give it the role storage, or take the classes away: --class ''.",
+        )
+    others = {name for other in cluster.nodes if other.name != node.name for name in other.classes}
+    if len(others.union(node.classes)) > CLASSES_MOST:
+        raise Refused(
+            f"The nodes would offer more than {CLASSES_MOST} classes of service.",
+            field="class",
+            remedy="Use one that there is: 'roost node list' shows them.",
+        )
 
 
 def _refuse_shared(cluster: Cluster, node: Node) -> None:
@@ -127,6 +174,30 @@ def refuse_moves(tx: Writer, name: str) -> None:
             field="node",
             remedy="Wait until they are done, or abort them: see 'roost move list'.",
         )
+
+
+def refuse_pins(tx: Writer, name: str) -> None:
+    """Raise ``StillInUse`` where mailboxes are pinned to a node."""
+    if count := tx.count_mailboxes(ties=Ties(pin=name)):
+        raise StillInUse(
+            f"{count} mailboxes are pinned to {name}.",
+            field="node",
+            remedy=f"'roost user list --pin {name}' shows them; 'roost user set ADDRESS --pin NODE' changes it.",
+        )
+
+
+def refuse_last_class(tx: Writer, cluster: Cluster, node: Node, classes: Iterable[str]) -> None:
+    """Raise ``StillInUse`` where a node is the last that offers one of the classes, and mailboxes have it."""
+    for name in classes:
+        others = [other for other in cluster.offering(name) if other.joined and other.name != node.name]
+        count = 0 if others else tx.count_mailboxes(ties=Ties(service_class=name))
+        if count:
+            raise StillInUse(
+                f"{node.name} is the last node that offers the class {name}, which {count} mailboxes have.",
+                field="class",
+                remedy=f"Let another offer it first ('roost node set NODE --class {name}'); "
+                f"'roost user list --class {name}' shows them.",
+            )
 
 
 def new_token(store: Store, actor: str, name: str, fingerprint: str, *, now: datetime, minutes: int) -> Token:

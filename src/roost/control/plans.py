@@ -21,6 +21,7 @@ from roost.balance.moves import Budget, Plan
 from roost.balance.plan import plan
 from roost.control import measured, move_orders, moves
 from roost.control.followers import Followers
+from roost.control.kin import Kin
 from roost.control.measured import Measured
 from roost.control.move_orders import Which
 from roost.control.moves import Asked, Wanted
@@ -259,6 +260,9 @@ def _check(view: Reader, made: Kept, strengths: dict[str, list[float]]) -> _Chec
     refusing = {domain.name for domain in view.cluster().domains if domain.suspended is Suspended.REFUSE}
     numbers = [number for step in made.steps for number, _ in step.mailboxes]
     known, moving = view.numbered(numbers), view.open_moves(numbers)
+    kin = Kin(view, view.cluster())
+    kin.learn(mailbox.ties for mailbox in known.values())
+    to_go = set(numbers)
     differ = {}
     for levels in made.nodes:
         now = strengths.get(levels.node)
@@ -279,7 +283,11 @@ def _check(view: Reader, made: Kept, strengths: dict[str, list[float]]) -> _Chec
                 found.changed.append(f"{address} is being moved to {moving[number].target}")
             elif mailbox.suspended and mailbox.address.domain in refusing:
                 found.changed.append(f"{address} is suspended, and its domain refuses mail for such mailboxes")
+            elif why := kin.hindrance(mailbox, step.target, lambda other: other.number in to_go):
+                found.changed.append(why.sentence.rstrip("."))
             else:
+                to_go.discard(number)
+                kin.settle(replace(mailbox, home=step.target))
                 found.wanted.append((str(mailbox.address), step.target))
                 found.reasons[str(mailbox.address)] = step.reason
     return found

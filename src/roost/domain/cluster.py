@@ -346,3 +346,7 @@ class Cluster:
     def serving(self, role: Role) -> tuple[Node, ...]:
         """Return those of them on which the others may count: they are not on their way out."""
         return tuple(n for n in self.with_role(role) if not n.life.leaving)
+
+    def offering(self, service_class: str) -> tuple[Node, ...]:
+        """Return those storage nodes that offer a class of service and are not on their way out."""
+        return tuple(n for n in self.serving(Role.STORAGE) if service_class in n.classes)

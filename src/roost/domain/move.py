@@ -72,6 +72,9 @@ NEXT: dict[State, frozenset[State]] = {
 UNDER_WAY = frozenset({State.PREPARING, State.COPYING, State.HOLDING, State.UNDOING})
 """States that count against the limits: both nodes work."""
 
+ARRIVING = frozenset({State.ASKED, State.PREPARING, State.COPYING, State.HOLDING})
+"""States in which a mailbox lives at its source and will live at its target."""
+
 OPEN = UNDER_WAY | {State.ASKED, State.SETTLING}
 """States in which no other move of the mailbox may be asked for."""
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar
@@ -24,6 +25,7 @@ import httpx2
 from pydantic import BaseModel
 
 from roost.domain.errors import BadName, BadSetting
+from roost.domain.ties import FREE, Ties
 from roost.domain.trace import Question
 from roost.wire import balance_resources as b
 from roost.wire import move_resources as m
@@ -111,10 +113,10 @@ class AdminClient:
     # Mailboxes
 
     def mailboxes(
-        self, *, domain: str = "", home: str = "", after: str = "", limit: int = 1000
+        self, *, domain: str = "", home: str = "", ties: Ties = FREE, after: str = "", limit: int = 1000
     ) -> list[r.MailboxView]:
         """Return one page, sorted by address, of the mailboxes after ``after``."""
-        query = {"domain": domain, "home": home, "after": after, "limit": limit}
+        query = {"domain": domain, "home": home, **asdict(ties), "after": after, "limit": limit}
         return self._get("/v1/mailboxes", list[r.MailboxView], query)
 
     def mailbox(self, address: str) -> r.MailboxView:

@@ -18,7 +18,8 @@ class NewMove(Resource):
 
 
 class NewMoves(Resource):
-    """Moves to ask for: all or none. Either ``mailboxes``, or all of a ``domain``, of ``from_node``, or both.
+    """Moves to ask for: all or none. Either ``mailboxes``, or all of a ``domain``, of ``from_node``, of a group that
+    is kept ``together``, or what these have in common.
 
     ``to`` is the new home of all that name none; where it is '' too, Roost chooses the node with most room.
     ``format`` '' leaves each as it is. ``parent`` puts them into a batch that there is already, or names
@@ -28,6 +29,7 @@ class NewMoves(Resource):
     mailboxes: list[NewMove] = Field(default=[], max_length=1_000_000)
     domain: str = ""
     from_node: str = ""
+    together: str = ""
     to: str = ""
     format: str = Field(default="", pattern="^(|mdbox|sdbox|maildir)$")
     deep: bool = False

@@ -75,7 +75,11 @@ class DomainView(Resource):
 
 
 class NewMailbox(Resource):
-    """A mailbox to add: ``password`` in clear, or ``password_hash`` with Dovecot's scheme prefix."""
+    """A mailbox to add: ``password`` in clear, or ``password_hash`` with Dovecot's scheme prefix.
+
+    ``together`` is the group with which it lives on one node, ``apart`` the group of which no two live on one node,
+    ``pin`` the only node on which it may live; ``service_class`` must be offered by its node.
+    """
 
     address: str
     password: str | None = Field(default=None, repr=False)
@@ -85,14 +89,23 @@ class NewMailbox(Resource):
     format: str | None = Field(default=None, pattern="^(mdbox|sdbox|maildir)$")
     """Format in which Dovecot keeps it; None as the policy says."""
 
+    together: str | None = None
+    apart: str | None = None
+    pin: str | None = None
+    service_class: str | None = None
+
 
 class MailboxChange(Resource):
-    """Fields of a mailbox to change; those left out stay."""
+    """Fields of a mailbox to change; those left out stay. Of the last four, '' takes away; nobody moves by that."""
 
     password: str | None = Field(default=None, repr=False)
     password_hash: str | None = Field(default=None, repr=False)
     quota: int | None = Field(default=None, ge=0)
     suspended: bool | None = None
+    together: str | None = None
+    apart: str | None = None
+    pin: str | None = None
+    service_class: str | None = None
 
 
 class MailboxView(Resource):
@@ -107,6 +120,10 @@ class MailboxView(Resource):
     number: int
     format: str = "mdbox"
     moving_to: str = ""
+    together: str = ""
+    apart: str = ""
+    pin: str = ""
+    service_class: str = ""
 
 
 class NewMailboxes(Resource):
@@ -138,11 +155,13 @@ class SenderView(Resource):
 
 
 class NewNode(Resource):
-    """A node to add. ``valid_minutes`` is how long its join token lives."""
+    """A node to add. ``valid_minutes`` is how long its join token lives; ``classes`` are the classes of service that
+    it offers."""
 
     name: str
     roles: list[str]
     addresses: list[str]
+    classes: list[str] = []
     valid_minutes: int = Field(default=60, ge=1, le=10_080)
 
 
@@ -163,6 +182,7 @@ class NodeChange(Resource):
     roles: list[str] | None = None
     addresses: list[str] | None = None
     declared: Declared | None = None
+    classes: list[str] | None = None
 
 
 class WaitingView(Resource):
@@ -203,6 +223,7 @@ class NodeView(Resource):
     roles: list[str]
     addresses: list[str]
     joined: bool
+    classes: list[str] = []
     life: Life = Life.ACTIVE
     since: datetime | None = None
     """When it came into this state of its life; null for one that was never drained."""

@@ -183,11 +183,14 @@ def ways(fleet: Fleet) -> list[tuple[tuple[int, ...], int, str]]:
 
 
 def test_who_strays_goes_to_the_others_of_his_group() -> None:
-    """To where most of it lives; to its pin; and all of it to a node that offers what one of it needs."""
+    """To where most of it lives; to its pin; to the node that offers what one of it needs."""
     assert ways(small([0, 1, 1, 2], together=[5, 5, 5, -1])) == [((0,), 1, "rule")]
     assert ways(small([0, 1, 1], together=[5, 5, 5], pin=[0, -1, -1])) == [((1, 2), 0, "rule")]
-    gold = small([0, 1, 1], offered=[0, 0, 2], together=[5, 5, 5], classes=[2, 0, 0])
-    assert ways(gold) == [((0,), 2, "rule"), ((1, 2), 2, "rule")]
+    gold = {"together": [5, 5, 5], "classes": [2, 0, 0]}
+    assert ways(small([0, 1, 1], offered=[2, 0, 2], **gold)) == [((1, 2), 0, "rule")]
+    assert ways(small([1, 1, 1], offered=[2, 0, 0], **gold)) == [((0, 1, 2), 0, "rule")]
+    [one, other] = plan(small([0, 1, 1], offered=[0, 0, 2], **gold)).left
+    assert (one.mailboxes, other.mailboxes) == (1, 2), "they have to be brought there by hand: all or none"
 
 
 def test_who_lives_beside_one_from_whom_he_is_kept_goes() -> None:
