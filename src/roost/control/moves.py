@@ -219,8 +219,13 @@ class _Asker:
                 self.left_out[_TIED[tied.tie]] += 1
                 return None
             raise Refused(tied.sentence, field="to" if to else "address", remedy=tied.remedy)
-        if not target:
-            target = self._choose(mailbox)
+        try:
+            target = target or self._choose(mailbox)
+        except Refused:
+            if not (leave_out and mailbox.ties):
+                raise
+            self.left_out[_NOWHERE] += 1
+            return None
         self._seen.add(mailbox.number)
         self._kin.settle(replace(mailbox, home=target))
         wanted = self._wanted
@@ -340,6 +345,8 @@ class _Asker:
 _THERE, _TWICE, _MOVING, _REFUSED = "at home there", "named twice", "being moved", "suspended"
 _TIED = {"pin": "pinned", "together": "kept together with others", "apart": "kept apart", "class": "of a class"}
 """Why a mailbox was left out, by the tie that holds it."""
+
+_NOWHERE = "no node that their ties allow can take them"
 
 _REMEDIES = {
     _THERE: "Choose another node.",
