@@ -30,9 +30,9 @@ def import_(
     """Add many mailboxes from a CSV file: all of them or none.
 
     The first line names the columns, in any order: address, password_hash or
-    password, home, quota, together, apart, pin, class. Faults are printed as FILE:LINE:COLUMN, and where there
-    is one, nothing is added. Hashes are far quicker than passwords in clear, which
-    the controller has to hash.
+    password, home, quota, together, apart, pin, class. Faults are printed as
+    FILE:LINE:COLUMN, and where there is one, nothing is added. Hashes are far quicker
+    than passwords in clear, which the controller has to hash.
 
     For example:
       roost user import staff.csv --dry-run

@@ -40,9 +40,10 @@ def move(
     """Move mailboxes to another home, while their users work.
 
     Name addresses, or a domain, a node, a group, or a CSV file. A group that is kept
-    together moves as a whole or not at all. Without --to, Roost chooses the node with most room for each. Waits
-    until every mailbox is at its new home, and shows how it goes; the moves go on
-    also when the command is ended. The exit status is 1 where a mailbox stayed.
+    together moves as a whole or not at all. Without --to, Roost chooses the node with
+    most room for each. Waits until every mailbox is at its new home, and shows how it
+    goes; the moves go on also when the command is ended. The exit status is 1 where a
+    mailbox stayed.
 
     For example:
       roost user move john@example.test
