@@ -54,7 +54,7 @@ class Move:
         if self.cause is Cause.DRAIN:
             return f"{source} is being emptied; {target} has room for {who}: its {self._at(self.target_level)}."
         if self.cause is Cause.RULE:
-            return f"{who} may not stay on {source}, but live on {target}, by its pin, class or group."
+            return f"{who} belongs on {target} and not on {source}, by pin, class or group."
         polls = f"logs in {self.logins:,.0f} times a day and " if self.logins >= 1 else ""
         return (
             f"{source}'s {self._at(self.source_level)}, {target}'s at {_percent(self.target_level)}; "

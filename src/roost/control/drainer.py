@@ -145,30 +145,27 @@ class Drainer:
         return True
 
     def _ask_moves(self, tx: Writer, node: Node, now: datetime) -> bool:
-        some = self._movable(tx, node, now)
-        without = ask_away(tx, self._followers, "controller", some, home=node.name, parent=node.batch, now=now)
+        pages = self._movable(tx, node, now)
+        count, without = ask_away(
+            tx, self._followers, pages, home=node.name, parent=node.batch, most=_ASKED_MOST, now=now
+        )
         self._of(node).without = without
-        return len(without) < len(some)
+        return bool(count)
 
-    def _movable(self, view: Reader, node: Node, now: datetime) -> list[Mailbox]:
-        """Return mailboxes that may be moved now: they are not pinned there nor being moved, and have not just failed
-        to."""
+    def _movable(self, view: Reader, node: Node, now: datetime) -> Iterator[list[Mailbox]]:
+        """Yield in chunks mailboxes that may be moved now: they are not pinned there nor being moved, and have not
+        just failed to."""
         resting = {
             number
             for number, failed in _undone(view, node.batch).items()
             if now < failed[-1].changed + again(len(failed))
         }
-        found: list[Mailbox] = []
         after = ""
-        while len(found) < _ASKED_MOST and (page := view.mailboxes(home=node.name, after=after, limit=_CHUNK)):
+        while page := view.mailboxes(home=node.name, after=after, limit=_CHUNK):
             moving = view.open_moves(mailbox.number for mailbox in page)
-            found += [
-                one
-                for one in page
-                if one.number not in moving and one.number not in resting and one.ties.pin != node.name
-            ]
+            held = resting.union(moving)
+            yield [one for one in page if one.number not in held and one.ties.pin != node.name]
             after = str(page[-1].address)
-        return found[:_ASKED_MOST]
 
     # What is left
 

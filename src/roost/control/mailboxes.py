@@ -230,7 +230,7 @@ def change(
         if new.suspended != old.suspended:
             said.append("suspended" if new.suspended else "resumed")
         said += _said_of_ties(old.ties, new.ties)
-        follows = _check_ties(tx, new) if new.ties != old.ties else []
+        follows = _check_ties(tx, old.ties, new) if new.ties != old.ties else []
         done.add(tx.put_mailboxes([new], "mailbox changed"), f"Mailbox {new.address}: {', '.join(said)}.")
         done.did += follows
     return done
@@ -252,12 +252,15 @@ def _said_of_ties(old: Ties, new: Ties) -> Iterator[str]:
             yield f"{tied} {value}" if value else free
 
 
-def _check_ties(tx: Writer, new: Mailbox) -> list[str]:
-    """Refuse new ties that no node could fulfil; returns what is to be done where the mailbox's own node does not."""
-    cluster = tx.cluster()
-    kin, moves = Kin(tx, cluster), tx.open_moves([new.number])
+def _check_ties(tx: Writer, old: Ties, new: Mailbox) -> list[str]:
+    """Refuse new ties that no node could fulfil; returns what is to be done where the mailbox's own node does not.
+
+    To take ties away is not refused, whatever remains.
+    """
+    kin, moves = Kin(tx, tx.cluster()), tx.open_moves([new.number])
     kin.learn([new.ties])
-    kin.check(new)
+    if any(getattr(new.ties, name) not in {"", getattr(old, name)} for name in _TIES):
+        kin.check(new)
     move = moves.get(new.number)
     home = move.target if move and move.state in ARRIVING else new.home
     why = kin.hindrance(new, home)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -23,8 +23,8 @@ from roost.control.writing import Done, writing
 from roost.domain.cluster import FORMATS, Cluster, Mailbox, Node, Role, Suspended
 from roost.domain.errors import BadImport, BadSetting, Finding, NotFound, Refused, RoostError
 from roost.domain.move import OPEN, Move, State
-from roost.domain.names import Address
-from roost.domain.ties import FREE
+from roost.domain.names import Address, host_name
+from roost.domain.ties import FREE, tie_name
 from roost.ports.store import Reader, Step, Store, Writer
 
 _CHUNK = 2000
@@ -112,34 +112,38 @@ def ask(
 def ask_away(
     tx: Writer,
     followers: Followers,
-    actor: str,
-    some: Sequence[Mailbox],
+    pages: Iterable[Sequence[Mailbox]],
     *,
     home: str,
     parent: str,
+    most: int,
     now: datetime,
-) -> dict[Address, str]:
-    """Ask for moves of these mailboxes to wherever there is room, as part of a batch. All of their ``home`` is to go,
-    sooner or later.
+) -> tuple[int, dict[Address, str]]:
+    """Ask for moves of mailboxes of a node to wherever there is room, as part of a batch, until there are so many.
+    All of the node is to go, sooner or later.
 
-    Returns why each of the others cannot be moved.
+    Returns how many were asked for, and why each of the others cannot be moved, of as many.
     """
-    asker = _Asker(tx, followers, Wanted(home=home, parent=parent), actor, now)
-    asker.learn(some)
+    asker = _Asker(tx, followers, Wanted(home=home, parent=parent), "controller", now)
     moves, without = list[Move](), dict[Address, str]()
-    for mailbox in some:
-        try:
-            move = asker.move(mailbox, "", leave_out=False)
-        except Refused as error:
-            without[mailbox.address] = str(error)
-        else:
-            assert move is not None  # noqa: S101 - nothing is left out
-            moves.append(move)
+    for some in pages:
+        asker.learn(some)
+        for mailbox in some[: most - len(moves)]:
+            try:
+                move = asker.move(mailbox, "", leave_out=False)
+            except Refused as error:
+                if len(without) < most:
+                    without[mailbox.address] = str(error)
+            else:
+                assert move is not None  # noqa: S101 - nothing is left out
+                moves.append(move)
+        if len(moves) >= most:
+            break
     if moves:
         ids = tx.new_move_ids(len(moves))
         named = [replace(move, id=own, parent=parent) for own, move in zip(ids, moves, strict=True)]
         tx.put_moves([Step(None, move, "move asked") for move in named])
-    return without
+    return len(moves), without
 
 
 def _check(wanted: Wanted) -> None:
@@ -284,9 +288,14 @@ class _Asker:
     def _is_meant(self, mailbox: Mailbox) -> bool:
         if self._wanted.mailboxes:
             return str(mailbox.address) in self._named
-        given = (self._wanted.domain, self._wanted.home, self._wanted.together)
         has = (mailbox.address.domain, mailbox.home, mailbox.ties.together)
-        return any(given) and all(not one or one.casefold() == other for one, other in zip(given, has, strict=True))
+        return any(self._filters) and all(not w or w == one for w, one in zip(self._filters, has, strict=True))
+
+    @functools.cached_property
+    def _filters(self) -> tuple[str, str, str]:
+        """Return domain, home and group of which all is meant, as they are kept."""
+        domain, home = (host_name(name) if name else "" for name in (self._wanted.domain, self._wanted.home))
+        return domain, home, tie_name(self._wanted.together, field="together")
 
     @functools.cached_property
     def _named(self) -> frozenset[str]:

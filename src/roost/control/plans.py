@@ -255,42 +255,61 @@ def _strengths(store: Store, now: datetime) -> dict[str, list[float]]:
 
 
 def _check(view: Reader, made: Kept, strengths: dict[str, list[float]]) -> _Checked:
-    """Compare a plan with what there is."""
-    found = _Checked()
-    refusing = {domain.name for domain in view.cluster().domains if domain.suspended is Suspended.REFUSE}
-    numbers = [number for step in made.steps for number, _ in step.mailboxes]
-    known, moving = view.numbered(numbers), view.open_moves(numbers)
-    kin = Kin(view, view.cluster())
-    kin.learn(mailbox.ties for mailbox in known.values())
-    to_go = set(numbers)
-    differ = {}
-    for levels in made.nodes:
-        now = strengths.get(levels.node)
-        if now is None:
-            differ[levels.node] = f"{levels.node} is no storage node any more"
-        elif not levels.closed and not np.allclose(now, levels.capacity, rtol=_STRENGTH_SHARE):
-            differ[levels.node] = f"{levels.node} is not as strong as it was"
+    """Compare a plan with what there is. Those who go together do so or not at all."""
+    found, now = _Checked(), _Now(view, made, strengths)
     for step in made.steps:
-        for number, address in step.mailboxes:
-            mailbox = known.get(number)
-            if words := differ.get(step.source) or differ.get(step.target):
-                found.changed.append(f"{address} ({words})")
-            elif mailbox is None:
-                found.changed.append(f"{address} was removed")
-            elif mailbox.home != step.source:
-                found.changed.append(f"{address} lives on {mailbox.home} and not on {step.source}")
-            elif number in moving:
-                found.changed.append(f"{address} is being moved to {moving[number].target}")
-            elif mailbox.suspended and mailbox.address.domain in refusing:
-                found.changed.append(f"{address} is suspended, and its domain refuses mail for such mailboxes")
-            elif why := kin.hindrance(mailbox, step.target, lambda other: other.number in to_go):
-                found.changed.append(why.sentence.rstrip("."))
+        faults = {address: words for number, address in step.mailboxes if (words := now.fault(step, number, address))}
+        now.pass_by(step, goes=not faults)
+        for _, address in step.mailboxes:
+            if faults:
+                found.changed.append(faults.get(address, f"{address} is of the same group"))
             else:
-                to_go.discard(number)
-                kin.settle(replace(mailbox, home=step.target))
-                found.wanted.append((str(mailbox.address), step.target))
-                found.reasons[str(mailbox.address)] = step.reason
+                found.wanted.append((address, step.target))
+                found.reasons[address] = step.reason
     return found
+
+
+class _Now:
+    """What there is, for what a plan names."""
+
+    def __init__(self, view: Reader, made: Kept, strengths: dict[str, list[float]]) -> None:
+        cluster = view.cluster()
+        numbers = [number for step in made.steps for number, _ in step.mailboxes]
+        self._refusing = {domain.name for domain in cluster.domains if domain.suspended is Suspended.REFUSE}
+        self._known, self._moving = view.numbered(numbers), view.open_moves(numbers)
+        self._kin = Kin(view, cluster)
+        self._kin.learn(mailbox.ties for mailbox in self._known.values())
+        self._to_go = set(numbers)
+        self._differ: dict[str, str] = {}
+        for levels in made.nodes:
+            now = strengths.get(levels.node)
+            if now is None:
+                self._differ[levels.node] = f"{levels.node} is no storage node any more"
+            elif not levels.closed and not np.allclose(now, levels.capacity, rtol=_STRENGTH_SHARE):
+                self._differ[levels.node] = f"{levels.node} is not as strong as it was"
+
+    def fault(self, step: Step, number: int, address: str) -> str:
+        """Return why a mailbox is not to move as planned, '' where it is."""
+        mailbox = self._known.get(number)
+        if words := self._differ.get(step.source) or self._differ.get(step.target):
+            return f"{address} ({words})"
+        if mailbox is None:
+            return f"{address} was removed"
+        if mailbox.home != step.source:
+            return f"{address} lives on {mailbox.home} and not on {step.source}"
+        if number in self._moving:
+            return f"{address} is being moved to {self._moving[number].target}"
+        if mailbox.suspended and mailbox.address.domain in self._refusing:
+            return f"{address} is suspended, and its domain refuses mail for such mailboxes"
+        why = self._kin.hindrance(mailbox, step.target, lambda other: other.number in self._to_go)
+        return why.sentence.rstrip(".") if why else ""
+
+    def pass_by(self, step: Step, *, goes: bool) -> None:
+        """Take note that a step is made, or left out."""
+        for number, _ in step.mailboxes:
+            self._to_go.discard(number)
+            if goes:
+                self._kin.settle(replace(self._known[number], home=step.target))
 
 
 def stop(store: Store, actor: str, now: datetime, *, dry_run: bool = False) -> Done:

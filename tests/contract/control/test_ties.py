@@ -177,6 +177,15 @@ def test_a_change_moves_nobody_and_says_what_should(bench: Drain) -> None:
     assert tie(bench, "free", pin=MS1) == ["Mailbox free@example.com: pinned to ms1.example.net."]
 
 
+def test_to_take_a_tie_away_is_never_refused(bench: Drain) -> None:
+    with bench.store.write("a store of old") as tx:
+        box = mailboxes.find(tx, "free@example.com")
+        tx.put_mailboxes([replace(box, ties=Ties(together="smith", service_class="gone"))], "mailbox changed")
+    assert "not kept together" in tie(bench, "free", together="")[0]
+    assert refusal(tie, bench, "free", together="smith")[0] == "class"
+    assert tie(bench, "free", service_class="") == ["Mailbox free@example.com: of no class."]
+
+
 def test_a_class_stays_while_it_is_needed(bench: Drain) -> None:
     add(bench, "rich", home=MS2, service_class="gold")
     done = nodes.change(bench.store, "admin", MS2, None, None, classes=[])
@@ -276,6 +285,21 @@ def test_a_drained_group_goes_together_and_who_is_pinned_stays(bench: Drain) -> 
     assert bench.node(MS1).life is Life.DRAINED
 
 
+def test_who_cannot_leave_holds_up_nobody_else(bench: Drain) -> None:
+    """A thousand of a group that one pin holds come before the last in the order of addresses."""
+    with bench.store.write("founder") as tx:
+        numbers = tx.new_numbers(1000)
+        ties = [Ties(together="large", pin=MS1 if not n else "") for n in range(1000)]
+        boxes = [world.box(n, f"g{n}", ties=some) for n, some in zip(numbers, ties, strict=True)]
+        tx.put_mailboxes([*boxes, world.box(tx.new_numbers(1)[0], "zoe")], "mailbox added")
+    bench.hear()
+    bench.drain(MS1)
+    bench.turn(seconds=1)
+    with bench.store.read() as view:
+        assert {move.address.local for move in view.moves()} == {"anna", "ben", "cleo", "free", "zoe"}
+    assert "who is pinned to ms1" in bench.progress(MS1).failed[world.address("g1")]
+
+
 def test_a_drain_shows_whom_ties_hold(bench: Drain) -> None:
     for n, home in enumerate((MS1, MS2, MS3)):
         add(bench, f"post{n}", home=home, apart="postmasters")
@@ -309,7 +333,7 @@ def test_a_plan_brings_everybody_where_he_must_be(bench: Drain) -> None:
     assert {went.pop("post1")} <= {MS2, MS3}
     assert went == {"pinned": MS3, "stray": MS1}
     assert {step.cause for step in made.steps} == {"rule"}
-    assert "by its pin, class or group" in made.steps[0].reason
+    assert "by pin, class or group" in made.steps[0].reason
     asked = plans.apply(bench.store, bench.followers, "admin", made.id, bench.clock.at)
     assert len(asked.ids) == 4
     again = plans.make(bench.store, bench.followers, Budget(), bench.clock.at)
@@ -326,6 +350,19 @@ def test_a_plan_that_would_break_a_tie_by_now_leaves_it_out(bench: Drain) -> Non
     tie(bench, "p0", pin=MS2)
     asked = plans.apply(bench.store, bench.followers, "admin", made.id, bench.clock.at)
     assert asked.did[-1] == f"Left out: p0@example.com is pinned to {MS2}."
+
+
+def test_a_group_that_cannot_go_as_planned_stays_as_a_whole(bench: Drain) -> None:
+    for n in range(3):
+        add(bench, f"p{n}", home=MS1)
+        tie(bench, f"p{n}", pin=MS3)
+    tie(bench, "anna", pin=MS2)
+    tell(bench, {})
+    made = plans.make(bench.store, bench.followers, Budget(), bench.clock.at)
+    assert sorted(len(step.mailboxes) for step in made.steps) == [1, 1, 1, 3]
+    mailboxes.remove(bench.store, "admin", "ben@example.com")
+    with pytest.raises(Refused, match=r"anna@example\.com is of the same group"):
+        plans.apply(bench.store, bench.followers, "admin", made.id, bench.clock.at)
 
 
 def test_what_no_plan_can_help_is_told(bench: Drain) -> None:

@@ -9,7 +9,7 @@ import world
 from sqlalchemy import text
 from world import MS1, MS2, Follower
 
-from roost.domain.desired import Table
+from roost.domain.desired import Table, settings_for
 from roost.domain.errors import NotFound, StillInUse
 from roost.domain.ties import Ties
 from roost.store import schema
@@ -63,6 +63,7 @@ def test_a_change_is_told_and_touches_no_node(store: SqlStore) -> None:
         assert view.events(after=revision - 1)[0].detail == {"together": "smith -> none", "class": "none -> gold"}
         assert view.concerns(revision) == ()
         assert view.events_of(view.cluster().nodes[1].name)[-1].detail == {"classes": "none -> bulk, gold"}
+        assert "gold" not in repr(settings_for(view.cluster(), MS1))
     rows = Follower(Table.ACCOUNTS, MS1).catch_up(store)
     assert not {"smith", "postmasters", "gold", MS2} & {str(value) for row in rows.values() for value in row.values()}
 
