@@ -30,12 +30,10 @@ class Hindrance:
 
 
 @dataclass(frozen=True)
-class Only:
-    """The one node on which a mailbox may live, and why in a sentence."""
+class Only(Hindrance):
+    """Why a mailbox may live on one ``node`` only, and so on no other."""
 
     node: str
-    tie: str
-    sentence: str
 
 
 def _stays(mailbox: Mailbox) -> bool:
@@ -85,22 +83,21 @@ class Kin:
         A group is where most of those live who stay; a node on its way out holds nobody.
         """
         if pin := mailbox.ties.pin:
-            return Only(pin, "pin", f"{mailbox.address} is pinned to {pin}.")
-        others = self._others(self._together, mailbox.ties.together, mailbox)
-        pinned = next((other for other in others if other.ties.pin), None)
+            return Only("pin", f"{mailbox.address} is pinned to {pin}.", "Choose that node, or another pin.", pin)
+        group = mailbox.ties.together
+        others = self._others(self._together, group, mailbox)
         kept = f"{mailbox.address} is kept together with"
-        if pinned:
-            return Only(pinned.ties.pin, "together", f"{kept} {pinned.address}, who is pinned to {pinned.ties.pin}.")
+        if pinned := next((other for other in others if other.ties.pin), None):
+            pin = pinned.ties.pin
+            remedy = f"Choose that node, or another pin: 'roost user set {pinned.address} --pin NODE'."
+            return Only("together", f"{kept} {pinned.address}, who is pinned to {pin}.", remedy, pin)
         homes = Counter(other.home for other in others if self._holds(other.home) and not leaving(other))
         if not homes:
             return None
         seat = min(homes, key=lambda name: (-homes[name], name))
         one = next(other for other in others if other.home == seat and not leaving(other))
-        return Only(seat, "together", f"{kept} {one.address}, who lives on {seat}.")
-
-    def stay(self, mailbox: Mailbox, only: Only) -> Hindrance:
-        """Return why a mailbox stays that is where it must be."""
-        return Hindrance(only.tie, only.sentence, self._remedy(only.tie, mailbox))
+        remedy = f"'roost user move --together {group}' moves all of them; or take it out of the group {group}."
+        return Only("together", f"{kept} {one.address}, who lives on {seat}.", remedy, seat)
 
     def company(self, mailbox: Mailbox, leaving: Leaving = _stays) -> list[Mailbox]:
         """Return a mailbox and those of its group that leave with it."""
@@ -110,31 +107,24 @@ class Kin:
         """Return why a mailbox, or one who leaves with it, may not live on a node; None where all may."""
         only = self.only(mailbox, leaving)
         if only and only.node != name:
-            return self.stay(mailbox, only)
+            return only
         found = (self._own(one, name, leaving) for one in self.company(mailbox, leaving))
         return next((one for one in found if one), None)
 
     def _own(self, mailbox: Mailbox, name: str, leaving: Leaving) -> Hindrance | None:
+        """Return why a mailbox, its group apart, may not live on a node."""
         ties, node = mailbox.ties, self._nodes.get(name)
         if ties.pin and ties.pin != name:
-            return Hindrance("pin", f"{mailbox.address} is pinned to {ties.pin}.", self._remedy("pin", mailbox))
+            return self.only(mailbox)
         if ties.service_class and (node is None or ties.service_class not in node.classes):
             words = f"{mailbox.address} has the class {ties.service_class}, which {name} does not offer."
-            return Hindrance("class", words, self._remedy("class", mailbox))
+            offering = ", ".join(node.name for node in self._cluster.offering(ties.service_class))
+            return Hindrance("class", words, f"It is offered by {offering}." if offering else "Let a node offer it.")
         for other in self._others(self._apart, ties.apart, mailbox):
             if other.home == name and not leaving(other):
                 words = f"{mailbox.address} is kept apart from {other.address}, who lives on {name}."
-                return Hindrance("apart", words, self._remedy("apart", mailbox))
+                return Hindrance("apart", words, "Choose another node, or another group.")
         return None
-
-    def _remedy(self, tie: str, mailbox: Mailbox) -> str:
-        if tie == "together":
-            group = mailbox.ties.together
-            return f"'roost user move --together {group}' moves all of them; or take it out of the group {group}."
-        if tie == "class":
-            offering = [node.name for node in self._cluster.offering(mailbox.ties.service_class)]
-            return f"It is offered by {', '.join(offering)}." if offering else "Let a node offer it."
-        return "Choose that node, or another pin." if tie == "pin" else "Choose another node, or another group."
 
     # What ties are possible
 

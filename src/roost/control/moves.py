@@ -272,7 +272,7 @@ class _Asker:
         if target:
             return self._kin.hindrance(mailbox, target, self._leaves)
         only = self._only(mailbox)
-        return self._kin.stay(mailbox, only) if only and only.node == mailbox.home else None
+        return only if only and only.node == mailbox.home else None
 
     def _only(self, mailbox: Mailbox) -> Only | None:
         """Return the one node to which a mailbox may go. A group of which all may go gathers where most of it is."""

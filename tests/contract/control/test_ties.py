@@ -297,7 +297,9 @@ def test_who_cannot_leave_holds_up_nobody_else(bench: Drain) -> None:
     bench.turn(seconds=1)
     with bench.store.read() as view:
         assert {move.address.local for move in view.moves()} == {"anna", "ben", "cleo", "free", "zoe"}
-    assert "who is pinned to ms1" in bench.progress(MS1).failed[world.address("g1")]
+    why = bench.progress(MS1).failed[boxes[1].address]
+    assert "who is pinned to ms1" in why
+    assert f"'roost user set {boxes[0].address} --pin NODE'" in why
 
 
 def test_a_drain_shows_whom_ties_hold(bench: Drain) -> None:
