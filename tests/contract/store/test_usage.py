@@ -82,8 +82,8 @@ def test_all_rows_come_in_chunks_with_their_homes(store: SqlStore) -> None:
     with store.read() as view:
         chunks = list(view.load_rows(chunk=1))
     assert chunks == [
-        [(1, MS1, 100, 200, 1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 2048, 3, _LOAD.pattern)],
-        [(2, MS2, *[None] * 17)],
+        [(1, MS1, *[None] * 4, 100, 200, 1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 2048, 3, _LOAD.pattern)],
+        [(2, MS2, *[None] * 21)],
     ]
 
 
