@@ -40,10 +40,10 @@ def everything_once(
         wanted = {f"<{tag}.{number}.@outside.test>" for number in range(place, count, len(addresses))}
         left = max(1.0, deadline - time.monotonic())
         found = cluster.wait_for_mail(home, address, f"<{tag}.", len(wanted), left)
-        assert sorted(found) == sorted(wanted), (address, sorted(wanted - set(found)), _waiting(cluster))
+        assert sorted(found) == sorted(wanted), (address, sorted(wanted - set(found)), waiting(cluster))
 
 
-def _waiting(cluster: Cluster) -> list[str]:
+def waiting(cluster: Cluster) -> list[str]:
     """Return for each message that an MX still has: the MX, the queue, for whom, and why."""
     told = []
     for machine in [*cluster.machines_with("mx"), *cluster.machines_with("backup-mx")]:

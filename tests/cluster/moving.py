@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tests.cluster.deliveries import waiting
 from tests.cluster.users import PASSWORD, fresh
 
 from roost.lab.accounting import Event, Fault, Snapshot, faults
@@ -91,11 +92,17 @@ def move(cluster: Cluster, address: str, to: Machine, *options: str, seconds: fl
 def account_for(
     cluster: Cluster, user: User, before: Snapshot, events: Iterable[Event], seconds: float = 60
 ) -> list[Fault]:
-    """Return what is wrong with a mailbox once all mail has arrived; mail that waits at an MX is on its way."""
+    """Return what is wrong with a mailbox once all mail has arrived; mail that waits at an MX is on its way.
+
+    Where it does not arrive in time, it is printed why it waits.
+    """
     journals, deadline = list(events), time.monotonic() + seconds
     while True:
         wrong = faults(before, journals, account(cluster.client.machine, user))
-        if not wrong or time.monotonic() > deadline:
+        if not wrong:
+            return wrong
+        if time.monotonic() > deadline:
+            print("\n".join(["", *waiting(cluster)]))
             return wrong
         _flush(cluster)
         time.sleep(1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,6 +127,50 @@ def test_a_hold_puts_the_fence_up_and_a_lift_takes_it_down(source: Source) -> No
     assert (source.home / "mail").read_text() == "precious"
 
 
+def test_at_neither_name_there_is_nothing_even_for_a_moment(source: Source) -> None:
+    """A delivery that comes just then would make a new mailbox there, and its mail would be in neither afterwards."""
+    fence.close(source.layout, "example.test/john.1")
+    made: list[Path] = []
+    done = threading.Event()
+
+    def deliver() -> None:
+        while not done.is_set():
+            for path in (source.home, source.apart):
+                with suppress(FileExistsError):
+                    path.mkdir()
+                    made.append(path)
+
+    delivery = threading.Thread(target=deliver)
+    delivery.start()
+    try:
+        for _ in range(1000):
+            fence.open_again(source.layout, "example.test/john.1")
+            fence.close(source.layout, "example.test/john.1")
+    finally:
+        done.set()
+        delivery.join()
+    assert not made
+    assert (source.apart / "mail").read_text() == "precious"
+
+
+def test_who_does_not_go_keeps_nobody_out(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hold is over, and something is kept open below the mail: it is served where it is."""
+    source.holds.hold(source.order, 10, PORTS)
+
+    def stays(*asked: object) -> None:
+        raise DaemonFailed("Files are kept open.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("roost.drivers.dovecot.holds.empty", stays)
+        with pytest.raises(DaemonFailed):
+            source.holds.lift(7)
+    assert source.stand() == "home"
+    assert (source.apart / "mail").read_text() == "precious"
+    source.holds.recover(all_=False)
+    assert source.holds.standings() == []
+    assert (source.home / "mail").read_text() == "precious"
+
+
 def test_given_away_is_for_good(source: Source) -> None:
     source.holds.hold(source.order, 10, PORTS)
     assert source.holds.give_away(7, "proof")
@@ -153,7 +199,7 @@ def _killed_before_the_rename(source: Source) -> None:
     fence.open_again(source.layout, "example.test/john.1")
 
 
-def _killed_before_the_fence(source: Source) -> None:
+def _somebody_removed_the_fence(source: Source) -> None:
     source.home.rmdir()
 
 
@@ -163,7 +209,7 @@ def _killed_before_it_was_noted(source: Source) -> None:
 
 @pytest.mark.parametrize(
     "cut",
-    [_killed_before_the_rename, _killed_before_the_fence, _killed_before_it_was_noted],
+    [_killed_before_the_rename, _somebody_removed_the_fence, _killed_before_it_was_noted],
     ids=lambda f: f.__name__,
 )
 def test_killed_in_a_hold_it_is_closed_until_somebody_looks(source: Source, cut: Callable[[Source], None]) -> None:
@@ -204,7 +250,7 @@ def _lose(source: Source) -> None:
     source.order_is(ORDER)
 
 
-@pytest.mark.parametrize("cut", [_killed_before_the_fence, _killed_before_it_was_noted], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("cut", [_somebody_removed_the_fence, _killed_before_it_was_noted], ids=lambda f: f.__name__)
 def test_a_hold_of_which_no_row_knows_is_lifted(source: Source, cut: Callable[[Source], None]) -> None:
     source.holds.hold(source.order, 10, PORTS)
     cut(source)

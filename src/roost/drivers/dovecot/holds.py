@@ -169,7 +169,13 @@ class Holds:
         if left <= 0:
             # It was open, with the mail at the other place.
             end_sessions(self._layout, apart)
-        empty(self._layout, apart, _LONGER / 2)
+        try:
+            empty(self._layout, apart, _LONGER / 2)
+        except DaemonFailed:
+            with self._database.write(durable=False) as connection:
+                # Who does not go keeps nobody out: until the next time all are served where the mail is.
+                connection.execute(_UNTIL, (0.0, move))
+            raise
         self._set_fenced(move, fenced=False)
         copying.unmark(fence.open_again(self._layout, home))
         with self._database.write(durable=False) as connection:
