@@ -15,8 +15,9 @@ from functools import partial
 _AGAIN_SECONDS = 1.0
 _LATER = (5.0, 20.0, 40.0)
 """Seconds after a return when it is told again. What was under way when the server lost its power fails in the first
-seconds after its return (``roost.host.forgotten``), and Postfix then puts off all that goes there. An attempt may fail for 5 s for each server that it tries (a
-connect), or for 35 s where one greets late or begins TLS slowly (lmtp_lhlo_timeout, lmtp_starttls_timeout).
+seconds after its return (``roost.host.forgotten``), and Postfix then puts off all that goes there. An attempt may
+fail for 5 s for each server that it tries (a connect), or for 35 s where one greets late or begins TLS slowly
+(lmtp_lhlo_timeout, lmtp_starttls_timeout).
 """
 
 Target = tuple[str, int]
