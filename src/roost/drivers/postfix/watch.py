@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 _AGAIN_SECONDS = 1.0
-_LATER = (20.0, 40.0)
-"""Seconds after a return when it is told again. An attempt may still fail for 5 s for each server that it tries (a
-connect), or for 35 s where one greets late or begins TLS slowly (lmtp_lhlo_timeout, lmtp_starttls_timeout).
+_LATER = (5.0, 20.0, 40.0)
+"""Seconds after a return when it is told again. What was under way when the server lost its power fails in the first
+seconds after its return (``roost.host.forgotten``), and Postfix then puts off all that goes there. An attempt may
+fail for 5 s for each server that it tries (a connect), or for 35 s where one greets late or begins TLS slowly
+(lmtp_lhlo_timeout, lmtp_starttls_timeout).
 """
 
 Target = tuple[str, int]
