@@ -43,6 +43,23 @@ def everything_once(
         assert sorted(found) == sorted(wanted), (address, sorted(wanted - set(found)), waiting(cluster))
 
 
+def doubtful(cluster: Cluster, since: float) -> set[str]:
+    """Return the tokens of messages of which an MX could not know whether a home that lost its power has them.
+
+    It sends those again (RFC 5321, 6.1), so they may be there twice; no other may.
+    """
+    tokens = set()
+    for machine in cluster.machines_with("mx"):
+        ids = {}
+        for _, _, text in journal(machine, since - 60):
+            queue_id, _, rest = text.partition(": ")
+            if rest.startswith("message-id=<"):
+                ids[queue_id] = rest[12:].partition("@")[0]
+            elif rest.endswith("message may be sent more than once)"):
+                tokens.add(ids.get(queue_id, ""))
+    return tokens
+
+
 def waiting(cluster: Cluster) -> list[str]:
     """Return for each message that an MX still has: the MX, the queue, for whom, and why."""
     told = []
