@@ -4,7 +4,7 @@ A machine that loses power says no goodbye. A program that waits for its answer 
 of it: nobody asks unless the program wanted it (RFC 9293, 3.8.4), and Postfix's does not. Its lmtp(8) waits ten
 minutes for the answer to the end of a message (RFC 5321, 4.5.3.2.6), and a few such deliveries hold up all others to
 the same server. A connection that is alive acknowledges the question, and is not harmed; one that nobody knows any
-more is refused, and the program goes on at once.
+more is refused, and the program goes on at once. In a container whose rules forbid pidfd_getfd(2) nothing happens.
 """
 
 from __future__ import annotations
