@@ -87,7 +87,7 @@ def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
         traffic.end(first)
         traffic.deliver("after", per_second=5, recipients=addresses)
         seen = _wait_drained(cluster, ms2, 180)
-        assert {"mailboxes", "moves"} <= seen, seen
+        assert "moves" in seen, seen
         seen = _wait_drained(cluster, mx2, 180)
         assert "records" in seen, seen
         drained = time.time()
