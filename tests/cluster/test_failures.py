@@ -65,8 +65,8 @@ def test_a_store_dead(cluster: Cluster, fault: str) -> None:
     assert all(entry["taken"] for entry in burst["messages"])
     beside = delays(cluster, ms1, healthy, mx, f"beside-{fault}")
     print(f"\nmail to ms1, p95: {p95(normal) * 1000:.0f} ms; beside a {fault} ms2: {p95(beside) * 1000:.0f} ms")
-    # Who waits behind a dead store waits seconds; a quarter of one is noise of a machine that all share.
-    assert p95(beside) <= 2 * max(p95(normal), 0.25)
+    # Below 50 ms the figure is noise of a machine that the whole cluster shares.
+    assert p95(beside) <= 2 * max(p95(normal), 0.05)
     back = time.monotonic()
     if fault == "killed":
         ms2.boot()
