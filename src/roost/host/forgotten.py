@@ -1,10 +1,11 @@
 """Connections of other programs to a server that may have forgotten them: the kernel is told to ask.
 
-A machine that loses power says no goodbye. A program that waits for its answer and has nothing to send never learns
-of it: nobody asks unless the program wanted it (RFC 9293, 3.8.4), and Postfix's does not. Its lmtp(8) waits ten
-minutes for the answer to the end of a message (RFC 5321, 4.5.3.2.6), and a few such deliveries hold up all others to
-the same server. A connection that is alive acknowledges the question, and is not harmed; one that nobody knows any
-more is refused, and the program goes on at once. In a container whose rules forbid pidfd_getfd(2) nothing happens.
+A machine that loses power says no goodbye. A program that waits for its answer and has nothing to send learns of it
+late: where it wants the kernel to ask, as Postfix does, that begins after two hours (tcp(7), tcp_keepalive_time). Its
+lmtp(8) waits ten minutes for the answer to the end of a message (RFC 5321, 4.5.3.2.6), and such a delivery holds up
+all others to the same server. So the kernel is told to ask at once. A connection that is alive acknowledges the
+question, and is not harmed; one that nobody knows any more is refused, and the program goes on. In a container whose
+rules forbid pidfd_getfd(2) nothing happens.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _OPTIONS = (
 
 def ask_after(address: str, port: int) -> None:
     """Have the kernel ask whether connections from here to a server's address are still known there."""
-    argv = ["ss", "-H", "-t", "-n", "-p", "state", "established", "dst", address, "dport", "=", f":{port}"]
+    argv = ["ss", "-H", "-t", "-n", "-p", "state", "established", "dst", f"[{address}]", "dport", "=", f":{port}"]
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         found = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
         for process, descriptor in _USER.findall(found.stdout):

@@ -14,7 +14,7 @@ from roost.host.forgotten import ask_after
 
 _WAITS = """
 import socket, sys
-line = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+line = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 print("connected", flush=True)
 try:
     print("heard", line.recv(10))
@@ -25,11 +25,11 @@ _TCP_REPAIR = 19  # linux/tcp.h
 
 
 @contextmanager
-def _waiting() -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
+def _waiting(address: str) -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
     """Another program that waits for a server's word, and the server's side of its connection."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        argv = [sys.executable, "-c", _WAITS, str(port)]
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as server:
+        argv = [sys.executable, "-c", _WAITS, address, str(server.getsockname()[1])]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as program:
             try:
                 here, _ = server.accept()
@@ -47,9 +47,10 @@ def _forget(here: socket.socket) -> None:
     here.close()
 
 
-def test_who_waits_for_a_server_that_has_forgotten_him_learns_it() -> None:
-    with _waiting() as (program, here):
-        address, port = here.getsockname()
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_who_waits_for_a_server_that_has_forgotten_him_learns_it(address: str) -> None:
+    with _waiting(address) as (program, here):
+        port = here.getsockname()[1]
         _forget(here)
         with pytest.raises(subprocess.TimeoutExpired):
             program.wait(2)
@@ -58,7 +59,7 @@ def test_who_waits_for_a_server_that_has_forgotten_him_learns_it() -> None:
 
 
 def test_who_is_known_is_not_disturbed() -> None:
-    with _waiting() as (program, here):
+    with _waiting("127.0.0.1") as (program, here):
         ask_after(*here.getsockname())
         with pytest.raises(subprocess.TimeoutExpired):
             program.wait(3)

@@ -62,6 +62,10 @@ def close(layout: Layout, home: str) -> Path:
     if is_fence(path):
         return apart
     try:
+        if not path.exists() and apart.exists() and not is_fence(apart):
+            # Somebody has removed the fence.
+            path.mkdir(mode=0)
+            return apart
         mailbox_folder(layout, home)
         _change_places(mail=path, fence=apart)
     except OSError as error:
