@@ -208,14 +208,15 @@ class _Round:
         known = ~np.isnan(logins)
         asked = np.add.reduceat(np.where(known, logins, 0), first)
         asked[~np.logical_or.reduceat(known, first)] = nan
+        members, ends_at = numbers.tolist(), [*first.tolist(), len(numbers)]
         return map(
             Move,
-            [tuple(numbers[begin:end].tolist()) for begin, end in pairwise([*first.tolist(), len(numbers)])],
+            [tuple(members[begin:end]) for begin, end in pairwise(ends_at)],
             source.tolist(),
             target.tolist(),
             found.bytes[which].tolist(),
             causes,
-            [Dimension(place) for place in lacks.tolist()],
+            map(tuple(Dimension).__getitem__, lacks.tolist()),
             levels[:, 0].tolist(),
             levels[:, 1].tolist(),
             takes.tolist(),

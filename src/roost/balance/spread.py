@@ -70,7 +70,7 @@ class Spread:
         self._found, self._nodes, self._aim, self._stay = found, nodes, aim, stay
         self._now = Filling(filling.loads.copy(), filling.disks.copy(), filling.apart.copy())
         self._disk = disk * nodes.capacity[:, Dimension.DISK]
-        self._all = np.arange(len(nodes))
+        self._open, self._all = nodes.open, np.arange(len(nodes))
 
     def targets(self, which: Places) -> Places:
         """Return the best node for each of these units: its own where it stays, or no other may have it."""
@@ -86,7 +86,7 @@ class Spread:
         taken = self._found.demand[which]
         steep = _steep(now.loads, aim)
         usual = (steep * _grown(taken.mean(axis=0), aim)).sum(axis=1)
-        among = np.argsort(np.where(self._nodes.open, usual, np.inf), kind="stable")[:_NEAR]
+        among = np.argsort(np.where(self._open, usual, np.inf), kind="stable")[:_NEAR]
         steep, room = steep[among], (self._disk - now.disks)[among]
         grown = self._allowed(which, among)
         worse = np.einsum("und,nd->un", grown, steep)
@@ -135,7 +135,7 @@ class Spread:
         """Return how much units make nodes grow (units × nodes × dimensions); infinitely, where they may not go."""
         nodes, found = self._nodes, self._found
         taken = found.demand[which][:, None]
-        fits = nodes.open[among] & ((nodes.classes[among] & found.classes[which][:, None]) != 0)
+        fits = self._open[among] & ((nodes.classes[among] & found.classes[which][:, None]) != 0)
         fits &= self._now.disks[among] + taken[..., Dimension.DISK] <= self._disk[among]
         fits &= among != found.home[which][:, None]
         grown = _grown(taken, self._aim[among])
