@@ -39,7 +39,9 @@ from roost.balance.units import Places, Units, groups, units
 from roost.domain.load import Dimension
 
 _ROUNDS = 8
-_TRIES = 3
+_TRIES = 10
+"""So many choices of who leaves are tried in a round while some find no better place; the best one counts."""
+
 _TINY = 1e-12
 _WORTH = 0.9
 """A round is made only where not more than this part of what is above the goal is left by it."""
@@ -129,17 +131,17 @@ class _Round:
         made = units(self.fleet, np.flatnonzero(leave), self._groups)
         may = made.free & free[made.first]
         cost = self._cost(made, sorts, found)
+        best, which, target = _WORTH * self._too_much(loads), np.zeros(0, np.intp), np.zeros(0, np.intp)
         for _ in range(_TRIES):
-            which = _leaving(made, may, cost, excess)
-            target = self._targets(made, which, stay=True)
-            gone = target != made.home[which]
+            tried = _leaving(made, may, cost, excess)
+            to = self._targets(made, tried, stay=True)
+            gone = to != made.home[tried]
+            left = self._too_much(self._filling.after(made, tried[gone], to[gone]).loads)
+            if left <= best:
+                best, which, target = left, tried[gone], to[gone]
             if gone.all():
                 break
-            may[which[~gone]] = False  # others must leave in their stead
-        which, target = which[gone], target[gone]
-        after = self._filling.after(made, which, target).loads
-        if self._too_much(after) > _WORTH * self._too_much(loads):
-            return
+            may[tried[~gone]] = False  # others must leave in their stead
         order = self._fullest_first(made.home[which], made.demand[which])
         self._move(made, which[order], target[order], [Cause.LOAD] * len(order))
 
