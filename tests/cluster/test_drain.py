@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.moving import HOLD, SLACK, View, account_for, told, user
+from tests.cluster.moving import HOLD, SLACK, View, account_for, neighbour_on, told, user
 from tests.cluster.users import PASSWORD, add_many, fresh
 
 from roost.lab.cluster import DOMAIN, Cluster
@@ -70,7 +70,7 @@ def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
     before = [account(cluster.client.machine, each) for each in users]
     would = cluster.roost("node", "drain", mx2.name, "--dry-run")
     assert any(f"{DOMAIN}. MX 10 {mx2.name}." in words for words in would["did"]), would
-    with Traffic(cluster.client.machine, users[0]) as traffic:
+    with neighbour_on(cluster, ms1) as beside, Traffic(cluster.client.machine, users[0]) as traffic:
         first = traffic.deliver("before", per_second=5, recipients=addresses)
         traffic.idle()
         traffic.poll()
@@ -87,7 +87,7 @@ def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
         traffic.end(first)
         traffic.deliver("after", per_second=5, recipients=addresses)
         seen = _wait_drained(cluster, ms2, 180)
-        assert {"mailboxes", "moves"} <= seen, seen
+        assert "moves" in seen, seen
         seen = _wait_drained(cluster, mx2, 180)
         assert "records" in seen, seen
         drained = time.time()
@@ -98,14 +98,16 @@ def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
             machine.kill()
         time.sleep(3)
         assert not {ms2.name, mx2.name} & _subjects(cluster)
-        found = pause(probe.events, began, time.time())
+        ended = time.time()
+        found, usual = pause(probe.events, began, ended), pause(beside.events, began, ended)
         events = traffic.stop()
     print(
         f"\n{COUNT} mailboxes moved in {moved - began:.0f} s, both drained after {drained - began:.0f} s, "
-        f"longest login {found.longest:.2f} s",
+        f"longest login {found.longest:.2f} s, a neighbour's {usual.longest:.2f} s",
         end="",
     )
-    assert found.longest <= HOLD + SLACK
+    assert usual.tried
+    assert found.longest <= HOLD + SLACK + usual.longest
     assert not refusals(events)
     assert {cluster.home_of(address) for address in addresses} == {ms1}
     for each, was in zip(users, before, strict=True):

@@ -49,7 +49,8 @@ def test_cut(cluster: Cluster, cut: Cut) -> None:
         events = traffic.stop()
     home = cluster.home_of(user.address)
     assert home is (source if view["state"] == "undone" else target)
-    wrong = account_for(cluster, user, before, events)
+    powerless = began if cut.victim in {"source machine", "target machine"} else 0
+    wrong = account_for(cluster, user, before, events, powerless=powerless)
     assert not wrong, told(wrong)
     found, usual = pause(events, began, ended), pause(beside.events, began, ended)
     took = f"longest login {found.longest:.2f} s, a neighbour's {usual.longest:.2f} s"

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from roost.balance.fleet import Floats, State
+from roost.balance import fleet
+from roost.balance.fleet import Floats
 from roost.balance.forecast import what_if
 from roost.balance.moves import Budget, Plan
 from roost.balance.plan import plan
@@ -28,7 +29,7 @@ from roost.control.writing import Done, writing
 from roost.domain.cluster import Suspended
 from roost.domain.errors import BadSetting, NotFound, Refused
 from roost.domain.load import Capacity
-from roost.domain.move import OPEN, Move
+from roost.domain.move import OPEN, Move, State
 from roost.ports.store import Reader, Store
 
 BATCH = "plan-"
@@ -216,9 +217,11 @@ def apply(
     strengths = _strengths(store, now)
     with store.read() as view:
         made = find(view, number)
-        if made.applied:
+        batch = f"{BATCH}{made.id}"
+        # What was asked for just before a crash was not noted any more.
+        if made.applied or any(view.count_moves(State, parent=batch).values()):
             raise Refused(
-                f"Plan {made.id} was applied already, as the batch {made.applied}.",
+                f"Plan {made.id} was applied already, as the batch {batch}.",
                 field="plan",
                 remedy="Make a new one with 'roost balance plan'.",
             )
@@ -229,7 +232,6 @@ def apply(
         raise _outdated(made, checked.changed)
     if not checked.wanted:
         return Asked(did=[f"Plan {made.id} moves nobody: no node is much fuller than the others."])
-    batch = f"{BATCH}{made.id}"
     wanted = Wanted(mailboxes=checked.wanted, parent=batch, reasons=checked.reasons)
     asked = moves.ask(store, followers, actor, wanted, now, dry_run=dry_run)
     asked.did += [f"Left out: {words}." for words in checked.changed]
@@ -347,6 +349,6 @@ def _machine(state: Measured, words: str) -> Capacity:
             field="add",
             remedy="Give how many times as strong as the middle one it is, such as 1x or 2x, or a node like it.",
         )
-    is_known = nodes.state != State.CLOSED
+    is_known = nodes.state != fleet.State.CLOSED
     middle = np.median(nodes.capacity[is_known], axis=0)
     return Capacity(*(middle * times).tolist())

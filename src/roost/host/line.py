@@ -12,6 +12,8 @@ import socket
 import threading
 from collections.abc import Callable
 
+from roost.host.forgotten import ask_after
+
 _ANSWER_SECONDS = 3.0
 
 
@@ -19,12 +21,14 @@ def hold(host: str, port: int, quiet: float, answered: Callable[[], None], leave
     """Connect to an SMTP or LMTP server and stay; return when it is gone, or soon after ``leave`` was set.
 
     ``answered`` is called once the server has greeted with 220; a frozen server's kernel still completes connections.
+    Then others' connections there are asked after, which it may have forgotten while it was away.
     After ``quiet`` seconds it is asked whether it is still there. So nothing that lasts for 3 s more is missed.
     """
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=_ANSWER_SECONDS) as line:
         if not line.recv(512).startswith(b"220"):
             return
         answered()
+        ask_after(*line.getpeername()[:2])
         while not leave.is_set():
             line.settimeout(quiet)
             try:

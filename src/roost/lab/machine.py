@@ -137,6 +137,7 @@ class Machine:
                 f"--hostname={self.name}",
                 f"--network-namespace-path=/run/netns/{self._network.namespace(self.short)}",
                 "--capability=CAP_NET_ADMIN",  # its network stack is its own, packet filter included
+                "--system-call-filter=pidfd_getfd",  # as on a machine (roost.host.forgotten)
                 "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
                 *(f"--bind-ro={source}:{target}" for source, target in binds),
             ]  # fmt: skip

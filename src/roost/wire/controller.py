@@ -29,6 +29,7 @@ from roost.wire.agent_messages import (
     Message,
     MoveReports,
 )
+from roost.wire.keepalive import KEEPALIVE
 from roost.wire.probe_messages import ProbeReply, ProbeRequest
 from roost.wire.resources import Problem
 from roost.wire.usage_messages import UsageReply, UsageReport
@@ -61,7 +62,9 @@ class ControllerClient:
         context = trusting(authority_pem)
         context.load_cert_chain(certificate_path, key_path)
         timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
-        self._client = httpx2.Client(base_url=url, verify=context, timeout=timeout)
+        # A request waits long for news, and must not wait for a controller that has been restarted.
+        transport = httpx2.HTTPTransport(verify=context, socket_options=KEEPALIVE)
+        self._client = httpx2.Client(base_url=url, transport=transport, timeout=timeout)
 
     def feed(self, request: FeedRequest) -> FeedReply:
         """Ask for what is newer; held for up to ``request.wait`` seconds."""

@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 
 from roost.domain.errors import NodeAway, NotAuthenticated, RoostError
 from roost.wire.agent_messages import Message
+from roost.wire.keepalive import KEEPALIVE
 
 PORT = 8444
 _LINE_MAX = 16_000_000
@@ -120,10 +121,8 @@ class Line:
 def _tune(plain: socket.socket) -> None:
     """Send small lines at once, and find a silent connection dead after half a minute (tcp(7))."""
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    for option in KEEPALIVE:
+        plain.setsockopt(*option)
 
 
 def connect(address: str, name: str, *, authority: str, certificate: str, key: str, port: int = PORT) -> Line:

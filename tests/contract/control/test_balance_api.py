@@ -86,6 +86,18 @@ def test_apply_asks_for_just_these_moves_and_a_second_plan_is_empty(api: Api, bu
         api.admin.apply_plan(found.id)
 
 
+def test_what_was_asked_for_just_before_a_crash_is_not_asked_for_again(
+    api: Api, busy: dict[int, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = api.admin.make_plan(NewPlan())
+    with monkeypatch.context() as patch:
+        patch.setattr("roost.control.plans._put", lambda *_: None)
+        asked = api.admin.apply_plan(found.id)
+    assert not api.admin.plan(found.id).applied
+    with pytest.raises(Refused, match=f"already, as the batch {asked.parent}"):
+        api.admin.apply_plan(found.id)
+
+
 def test_a_plan_that_no_longer_fits_is_refused_and_says_why(api: Api, busy: dict[int, float]) -> None:
     found = api.admin.make_plan(NewPlan())
     address = found.steps[0].mailboxes[0]

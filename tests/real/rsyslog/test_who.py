@@ -91,6 +91,8 @@ def test_nothing_is_sent_to_a_false_log_node(pair: Pair) -> None:
     wait_until(lambda: not pair.mx.services.is_active(sender(LOG)), "the sender gives up")
     assert not any("true log node" in line for line in pair.log.raw(MX))
     pair.log.driver = true
-    pair.log.bring()
-    pair.mx.services.as_systemd()
+    pair.log.configure()
+    for box in (pair.log, pair.mx):  # the log node's own sender may have given up, too
+        box.services.as_systemd()
+    pair.log.wait_alive()
     pair.log.wait_for(MX, "for the true log node only")

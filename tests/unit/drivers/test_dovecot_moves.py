@@ -1,17 +1,15 @@
-"""Dovecot's side of a move, as far as no Dovecot is needed: orders, holds, fences, what a pass said."""
+"""Dovecot's side of a move, as far as no Dovecot is needed: orders, holds, fences."""
 
 from __future__ import annotations
 
-import base64
 import os
-import zlib
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from roost.domain.desired import Value
 from roost.domain.errors import DaemonFailed
@@ -19,13 +17,11 @@ from roost.domain.move import Order
 from roost.drivers.dovecot import copying, fence
 from roost.drivers.dovecot.accounts import Accounts
 from roost.drivers.dovecot.database import Database
-from roost.drivers.dovecot.doveadm import Doveadm, Refused, fields
 from roost.drivers.dovecot.holds import Holds
 from roost.drivers.dovecot.layout import Layout
 from roost.drivers.dovecot.lost import find_again
 from roost.drivers.dovecot.moves import Moves
 from roost.drivers.dovecot.sessions import Sessions
-from roost.host.fake import FakeHost
 from roost.host.machine import Machine
 from roost.ports.driver import Batch
 from roost.ports.mailstore import Stand
@@ -125,6 +121,59 @@ def test_a_hold_puts_the_fence_up_and_a_lift_takes_it_down(source: Source) -> No
     assert (source.home / "mail").read_text() == "precious"
 
 
+def test_at_neither_name_there_is_nothing_even_for_a_moment(source: Source) -> None:
+    """A delivery that comes just then would make a new mailbox there, and its mail would be in neither afterwards."""
+    fence.close(source.layout, "example.test/john.1")
+    made: list[Path] = []
+    done = threading.Event()
+
+    def deliver() -> None:
+        while not done.is_set():
+            for path in (source.home, source.apart):
+                with suppress(FileExistsError):
+                    path.mkdir()
+                    made.append(path)
+
+    delivery = threading.Thread(target=deliver)
+    delivery.start()
+    try:
+        for _ in range(1000):
+            fence.open_again(source.layout, "example.test/john.1")
+            fence.close(source.layout, "example.test/john.1")
+    finally:
+        done.set()
+        delivery.join()
+    assert not made
+    assert (source.apart / "mail").read_text() == "precious"
+
+
+def test_who_does_not_go_keeps_nobody_out(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hold is over, and something is kept open below the mail: it is served where it is."""
+    source.holds.hold(source.order, 10, PORTS)
+
+    def stays(*asked: object) -> None:
+        raise DaemonFailed("Files are kept open.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("roost.drivers.dovecot.holds.empty", stays)
+        with pytest.raises(DaemonFailed):
+            source.holds.lift(7)
+    assert source.stand() == "home"
+    assert (source.apart / "mail").read_text() == "precious"
+    source.holds.recover(all_=False)
+    assert source.holds.standings() == []
+    assert (source.home / "mail").read_text() == "precious"
+
+
+def test_a_fence_that_somebody_removed_is_put_up_again(source: Source) -> None:
+    source.holds.hold(source.order, 10, PORTS)
+    source.home.rmdir()
+    source.holds.hold(source.order, 10, PORTS)
+    assert fence.is_fence(source.home)
+    source.holds.lift(7)
+    assert (source.home / "mail").read_text() == "precious"
+
+
 def test_given_away_is_for_good(source: Source) -> None:
     source.holds.hold(source.order, 10, PORTS)
     assert source.holds.give_away(7, "proof")
@@ -153,7 +202,7 @@ def _killed_before_the_rename(source: Source) -> None:
     fence.open_again(source.layout, "example.test/john.1")
 
 
-def _killed_before_the_fence(source: Source) -> None:
+def _somebody_removed_the_fence(source: Source) -> None:
     source.home.rmdir()
 
 
@@ -163,7 +212,7 @@ def _killed_before_it_was_noted(source: Source) -> None:
 
 @pytest.mark.parametrize(
     "cut",
-    [_killed_before_the_rename, _killed_before_the_fence, _killed_before_it_was_noted],
+    [_killed_before_the_rename, _somebody_removed_the_fence, _killed_before_it_was_noted],
     ids=lambda f: f.__name__,
 )
 def test_killed_in_a_hold_it_is_closed_until_somebody_looks(source: Source, cut: Callable[[Source], None]) -> None:
@@ -204,7 +253,7 @@ def _lose(source: Source) -> None:
     source.order_is(ORDER)
 
 
-@pytest.mark.parametrize("cut", [_killed_before_the_fence, _killed_before_it_was_noted], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("cut", [_somebody_removed_the_fence, _killed_before_it_was_noted], ids=lambda f: f.__name__)
 def test_a_hold_of_which_no_row_knows_is_lifted(source: Source, cut: Callable[[Source], None]) -> None:
     source.holds.hold(source.order, 10, PORTS)
     cut(source)
@@ -295,78 +344,3 @@ def test_orders_that_are_none_are_found(source: Source) -> None:
 def test_impossible_accounts(source: Source, changes: dict[str, object], words: str) -> None:
     with pytest.raises(DaemonFailed, match=words):
         source.put(**changes)
-
-
-STATE = "AQAAAHm4+Jk=\n"
-RENAME = (
-    "Warning: Mailbox changes caused a desync. You may want to run dsync again: Can't rename mailbox to itself.\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("code", "err", "state", "again", "full"),
-    [
-        (0, "", STATE.strip(), False, False),
-        (2, "Warning: Mailbox changes caused a desync. You may want to run dsync again: conflict\n", "", True, False),
-        (2, RENAME, "", False, False),
-        (75, "Error: Failed to do incremental sync for mailbox INBOX, retry with a full sync\n", "", False, True),
-    ],
-)
-def test_what_a_pass_said(code: int, err: str, state: str, again: bool, full: bool) -> None:
-    found = copying.pulled(code, STATE, err)
-    assert (found.state, found.again, found.full) == (state, again, full)
-
-
-@pytest.mark.parametrize("code", [1, 75, 67])
-def test_a_pass_that_failed(code: int) -> None:
-    with pytest.raises(DaemonFailed, match="disk is full"):
-        copying.pulled(code, "", "Error: disk is full")
-
-
-def test_doveadm_is_asked_over_its_socket() -> None:
-    host, layout = FakeHost(), Layout()
-    doveadm = Doveadm(layout, host)
-    host.replies[layout.doveadm] = b"+\na\x01tb\t\xff\t\n+\n"
-    assert fields(doveadm.run("x y", "with\ttab", user=ADDRESS)) == ["a\tb", "\udcff"]
-    assert host.asked[0][1].endswith(f"\n\t{ADDRESS}\tx y\twith\x01ttab\n")
-    host.replies[layout.doveadm] = b"+\n\n-NOTFOUND\n"
-    with pytest.raises(Refused) as caught:
-        doveadm.run("kick", ADDRESS)
-    assert caught.value.reason == "NOTFOUND"
-    host.replies[layout.doveadm] = b"-\n\n+\n"
-    with pytest.raises(DaemonFailed, match="greets"):
-        doveadm.run("kick", ADDRESS)
-
-
-def _guid(folder: tuple[bytes, int, bool]) -> bytes:
-    return folder[0]
-
-
-def _state(folders: list[tuple[bytes, int]]) -> str:
-    """What dsync says after a pass, for folders with so many messages."""
-    data = b"\x01\0\0\0" + b"".join(guid + bytes(24) + count.to_bytes(4, "little") for guid, count in folders)
-    return base64.b64encode(data + zlib.crc32(data).to_bytes(4, "little")).decode()
-
-
-@given(st.lists(st.tuples(st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 2))))
-def test_every_folder_is_looked_at_again(folders: list[tuple[bytes, int]]) -> None:
-    assert copying.doubted(_state(folders)) == _state([(guid, count + 1) for guid, count in folders])
-
-
-@given(
-    st.lists(
-        st.tuples(st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 2), st.booleans()), unique_by=_guid
-    )
-)
-def test_only_some_folders_are_looked_at(folders: list[tuple[bytes, int, bool]]) -> None:
-    state = _state([(guid, count) for guid, count, _ in folders])
-    only = {guid.hex() for guid, _, wanted in folders if wanted}
-    assert copying.doubted(state, only) == _state([(guid, count + wanted) for guid, count, wanted in folders])
-
-
-@pytest.mark.parametrize(
-    "state",
-    ["", "AAAA", "no state", _state([])[:-4] + "AAAA", base64.b64encode(bytes(60)).decode()],
-)
-def test_a_state_that_is_none_is_not_used(state: str) -> None:
-    assert copying.doubted(state) == ""

@@ -1,9 +1,10 @@
 """The fence: what makes sure that nothing can write into a mailbox that is held or was given away.
 
 The mail changes places with an empty folder that nobody may enter: the *fence* stands at the home, the mail is in
-``<home>.moving``. A session or delivery that found out before the hold where the mail is, and opens it later, meets
-the fence, however late it comes. So the fence stays after a mailbox was given away, for as long as its copy is kept,
-and where a hold is lifted it stays behind at ``<home>.moving``, for whoever was told that name.
+``<home>.moving``. It is one step (``exchange.py``): at a name where nothing stood, though for a moment, a delivery
+would make a new mailbox. A session or delivery that found out before the hold where the mail is, and opens it later,
+meets the fence, however late it comes. So the fence stays after a mailbox was given away, for as long as its copy is
+kept, and where a hold is lifted it stays behind at ``<home>.moving``, for whoever was told that name.
 
 Every step may be repeated after a crash in any other.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from roost.domain.errors import DaemonFailed
 from roost.domain.move import Order
+from roost.drivers.dovecot.exchange import exchange
 from roost.drivers.dovecot.layout import Layout
 
 MOVING = ".moving"
@@ -60,17 +62,12 @@ def close(layout: Layout, home: str) -> Path:
     if is_fence(path):
         return apart
     try:
-        if is_fence(apart):
-            apart.rmdir()
-        if not path.exists() and apart.exists():
-            # Killed between the two steps that follow.
+        if not path.exists() and apart.exists() and not is_fence(apart):
+            # Somebody has removed the fence.
             path.mkdir(mode=0)
             return apart
         mailbox_folder(layout, home)
-        if apart.exists():
-            raise DaemonFailed(f"There is mail in {path} and in {apart}: somebody must look.")
-        path.rename(apart)
-        path.mkdir(mode=0)
+        _change_places(mail=path, fence=apart)
     except OSError as error:
         raise DaemonFailed(f"{path} cannot be closed: {error.strerror}.") from error
     return apart
@@ -83,12 +80,15 @@ def open_again(layout: Layout, home: str) -> Path:
     if not apart.exists() or is_fence(apart):
         return path
     try:
-        if is_fence(path):
-            path.rmdir()
-        if path.exists():
-            raise DaemonFailed(f"There is mail in {path} and in {apart}: somebody must look.")
-        apart.rename(path)
-        apart.mkdir(mode=0)
+        _change_places(mail=apart, fence=path)
     except OSError as error:
         raise DaemonFailed(f"{path} cannot be opened: {error.strerror}.") from error
     return path
+
+
+def _change_places(*, mail: Path, fence: Path) -> None:
+    if not fence.exists():
+        fence.mkdir(mode=0)
+    if not is_fence(fence):
+        raise DaemonFailed(f"There is mail in {mail} and in {fence}: somebody must look.")
+    exchange(mail, fence)

@@ -36,6 +36,9 @@ from roost.ports.mailstore import Stand, Standing
 _LONGER = 30.0
 """By so many seconds a deadline is put off while a step is made that it must not cut in two."""
 
+_OVERDUE = 2.0
+"""For so many seconds a mailbox that is open again is closed, to try whether its mail can be put back."""
+
 _HOLD = """
 INSERT INTO standing (move, number, address, home, peer, stand, until, imap, pop3, lmtp, sieve, ticket)
 VALUES (:move, :number, :address, :home, :peer, 'held',
@@ -169,7 +172,13 @@ class Holds:
         if left <= 0:
             # It was open, with the mail at the other place.
             end_sessions(self._layout, apart)
-        empty(self._layout, apart, _LONGER / 2)
+        try:
+            empty(self._layout, apart, _LONGER / 2 if left > 0 else _OVERDUE)
+        except DaemonFailed:
+            with self._database.write(durable=False) as connection:
+                # Who does not go keeps nobody out: until the next time all are served where the mail is.
+                connection.execute(_UNTIL, (0.0, move))
+            raise
         self._set_fenced(move, fenced=False)
         copying.unmark(fence.open_again(self._layout, home))
         with self._database.write(durable=False) as connection:

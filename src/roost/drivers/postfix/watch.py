@@ -1,8 +1,7 @@
 """Who answers again? Then the mail that waits for it need not wait any longer.
 
 A line is held to each server, in a thread of its own, because one that is cut off answers only with silence. A return
-is told more than once: mail that was just being tried may be put off a moment after the first time, and mail that met
-a home which greets, but has only begun to start.
+is told more than once: mail that was just being tried may be put off a moment after the first time.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 _AGAIN_SECONDS = 1.0
-_LATER = (20.0, 40.0)
-"""Seconds after a return when it is told again. An attempt may still fail for 5 s for each server that it tries (a
-connect), or for 35 s where one greets late or begins TLS slowly (lmtp_lhlo_timeout, lmtp_starttls_timeout).
+_LATER = (5.0, 20.0)
+"""Seconds after a return when it is told again. What was under way when the server lost its power fails in the first
+seconds after its return (``roost.host.forgotten``), and Postfix then puts off all that goes there. An attempt to
+connect may fail for 5 s for each server that it tries. Each telling costs an attempt for all mail that waits, also
+for who is still down.
 """
 
 Target = tuple[str, int]
