@@ -30,10 +30,11 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
-from roost.balance.fleet import Fleet, Mailboxes, Nodes
+from roost.balance import synthetic
+from roost.balance.fleet import Fleet, Mailboxes
 from roost.balance.goals import Rules
 from roost.balance.plan import plan
-from roost.domain.load import Capacity, Dimension
+from roost.domain.load import Dimension
 
 _SIZES = "20000x12,1000000x100,10000000x1000"
 _SOLVED = 20_000
@@ -42,26 +43,15 @@ _RULES = Rules(band=0.0, gain=0.0, move_bytes=0)
 """No band: everything that is above the goal is to go, as in the bounds."""
 
 
-def fleet(mailboxes: int, nodes: int, seed: int) -> Fleet:
+def fleet(mailboxes: int, count: int, seed: int) -> Fleet:
     """Return an invented fleet."""
     chance = np.random.default_rng(seed)
-    polls = np.exp(chance.uniform(0, np.log(2880), mailboxes)).astype(np.float32)
-    size = chance.lognormal(18.5, 1.5, mailboxes).astype(np.int64)
-    demand = np.empty((mailboxes, len(Dimension)), np.float32)
-    demand[:, Dimension.CPU] = polls * 3e-3 / 86400 * chance.lognormal(0, 0.3, mailboxes)
-    demand[:, Dimension.IO] = polls * 4 / 86400 * chance.lognormal(0, 0.3, mailboxes)
-    demand[:, Dimension.MEMORY] = 1e6 + size * 3e-4
-    demand[:, Dimension.DISK] = size
-    weight = chance.uniform(0.7, 1.3, nodes)
-    home = chance.choice(nodes, mailboxes, p=weight / weight.sum()).astype(np.int32)
-    speed = chance.choice([1.0, 2.0], nodes)
-    capacity = np.ones((nodes, len(Dimension)))
-    capacity[:, Dimension.CPU] = capacity[:, Dimension.IO] = speed
-    wanted = np.array([0.6, 0.2, 0.3, 0.35])
-    capacity *= demand.sum(axis=0, dtype=np.float64) / capacity.sum(axis=0) / wanted
-    names = [f"ms{number + 1}" for number in range(nodes)]
-    made = Nodes.of(names, [Capacity(*row) for row in capacity.tolist()])
-    return Fleet(made, Mailboxes.of(home, demand, size, logins=polls))
+    users = synthetic.users(mailboxes, chance)
+    total = users.usual.sum(axis=0, dtype=np.float64)
+    nodes = synthetic.nodes(count, total, 0.6, 0.5, chance, others=(1 / 3, 1 / 2, 7 / 12))
+    weight = chance.uniform(0.7, 1.3, count)
+    home = chance.choice(count, mailboxes, p=weight / weight.sum())
+    return Fleet(nodes, Mailboxes.of(home, users.usual, users.size, logins=users.logins))
 
 
 def least_bytes(of: Fleet, room: np.ndarray) -> tuple[float, str]:

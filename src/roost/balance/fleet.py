@@ -33,7 +33,7 @@ NONE = -1
 EVERY_CLASS = 0xFFFF_FFFF
 """Every class of service, as a mask of bits."""
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Mailboxes that are worked on at once, where a whole array of them would take much memory."""
 
 

@@ -47,51 +47,64 @@ def flow(loads: Floats, aim: Floats, kinds: Kinds, open: Flags) -> Flow:
     """Return what should flow between open nodes, from loads and aims (nodes × dimensions): first how low levels can
     be, then how cheaply they get there."""
     loads, mine = loads[open], replace(kinds, mass=kinds.mass[open], cost=kinds.cost[open])
-    fair = _solve(loads, aim[open], mine, cheapest=False)
-    best = _solve(loads, aim[open] * fair.factor, mine, cheapest=True)
+    even = _evenly(loads, aim[open], mine)
+    factor = 1.0 if even.sum() >= 1 else _solve(loads, aim[open], mine, cheapest=False).factor
+    best = _solve(loads, aim[open] * factor, mine, cheapest=True)
     arriving, price = np.zeros_like(aim), np.zeros_like(aim)
-    arriving[open], price[open] = best.arriving, best.price / (aim[open] * fair.factor)
-    return Flow(fair.factor, arriving, price)
+    arriving[open], price[open] = best.arriving, best.price / (aim[open] * factor)
+    return Flow(factor, arriving, price)
+
+
+def _evenly(loads: Floats, aim: Floats, kinds: Kinds) -> Floats:
+    """Return what part of everything that moves each node has room for, if each gets of all kinds alike."""
+    moves = kinds.mass.sum(axis=0) @ kinds.mix
+    room = np.maximum(aim - loads + kinds.mass @ kinds.mix, 0)
+    return np.asarray(np.divide(room, moves, out=np.full_like(room, np.inf), where=moves > 0).min(axis=1))
 
 
 def _solve(loads: Floats, aim: Floats, kinds: Kinds, *, cheapest: bool) -> Flow:
     """Solve one programme: the least factor by which aims must be raised; or the cheapest for these aims."""
     mass, mix = kinds.mass, kinds.mix
     level, total = loads / aim, mass.sum(axis=0)
-    even = total / len(mass)  # what each node would get of an even spread: the unit of what comes
-    cost = kinds.cost * mass
-    scale = float(cost.sum()) or 1.0
-    cost = cost / scale if cheapest else np.zeros_like(mass)
+    scale = float((kinds.cost * mass).sum()) or 1.0
+    cost = kinds.cost / scale if cheapest else np.zeros_like(mass)
     # What a step may be at most, for each unknown.
-    per = (1 / aim) @ mix.T
-    leave_step = np.divide(1, mass * per + mass / total, out=np.zeros_like(mass), where=mass > 0)
-    come_step = 1 / (even * per + 1 / len(mass))
-    row = (mass @ mix + even @ mix) / aim
-    price_step, value_step = np.divide(1, row, out=np.zeros_like(row), where=row > 0), 0.5
+    unit = mass + total / len(mass)
+    flow_step = unit / ((1 / aim) @ mix.T + 1 / total)
+    row = unit @ mix / aim
+    price_step = np.divide(1, row, out=np.zeros_like(row), where=row > 0)
+    value_step = 0.5 / total**2
     factor_step = 1 / level.size
-    factor = 1.0
     weight = 0.1 if cheapest else 1.0
-    leave, come = np.zeros_like(mass), np.zeros_like(mass)
-    price, value = np.zeros_like(level), np.zeros(len(total))
+    # What comes to each node, of each kind; below nothing, what leaves it.
+    net, price, value, factor = np.zeros_like(mass), np.zeros_like(level), np.zeros_like(total), 1.0
+    moved, other = np.empty_like(mass), np.empty_like(mass)
+    takes = np.ascontiguousarray(mix.T)
     fullest = spent = np.inf
     for _ in range(_TURNS):
         before = (fullest, spent)
-        sums = [np.zeros_like(leave), np.zeros_like(come), np.zeros_like(price), np.zeros_like(value), np.zeros(1)]
+        sums = [np.zeros_like(net), np.zeros_like(price), np.zeros_like(value), np.zeros(1)]
+        step, dear = flow_step / -weight, flow_step / weight * cost
         for _ in range(_STEPS):
-            worth = (price / aim) @ mix.T
-            left = np.clip(leave - leave_step / weight * (cost - mass * (worth - value / total)), 0, 1)
-            came = np.maximum(0, come - come_step / weight * (even * worth - value / len(mass)))
+            # In place: fresh matrices of this size cost more than what is reckoned in them.
+            np.einsum("nd,dk->nk", price / aim, takes, out=moved)
+            moved -= value
+            moved *= step
+            moved += net
+            # Who would send less than the cost is worth sends nothing; nobody sends more than he has.
+            np.add(moved, dear, out=other)
+            np.maximum(moved, np.minimum(other, 0, out=other), out=moved)
+            np.maximum(moved, -mass, out=moved)
             raised = factor if cheapest else max(1.0, factor - (1 - float(price.sum())) * factor_step / weight)
-            net = (2 * came - come) * even - (2 * left - leave) * mass
-            price = np.maximum(0, price + weight * price_step * (level + net @ mix / aim - (2 * raised - factor)))
-            value = value - weight * value_step * net.sum(axis=0) / total
-            leave, come, factor = left, came, raised
-            for place, new in enumerate((leave, come, price, value, factor)):
+            ahead = np.subtract(2 * moved, net, out=other)
+            price = np.maximum(0, price + weight * price_step * (level + ahead @ mix / aim - (2 * raised - factor)))
+            value = value - weight * value_step * ahead.sum(axis=0)
+            net, moved, factor = moved, net, raised
+            for place, new in enumerate((net, price, value, factor)):
                 sums[place] += new
-        leave, come, price, value = (held / _STEPS for held in sums[:4])
-        factor = float(sums[4][0]) / _STEPS
-        net = come * even - leave * mass
-        fullest, spent = float((level + net @ mix / aim).max()), float((cost * leave).sum())
+        net, price, value = (held / _STEPS for held in sums[:3])
+        factor = float(sums[3][0]) / _STEPS
+        fullest, spent = float((level + net @ mix / aim).max()), float((cost * np.maximum(-net, 0)).sum())
         met = fullest <= factor * (1 + _CLOSE)
         if (
             met

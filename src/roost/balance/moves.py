@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from roost.balance.fleet import Fleet, Floats
+import numpy as np
+
+from roost.balance.fleet import Bytes, Fleet, Floats
+from roost.balance.units import Places
 from roost.domain.errors import BadSetting
 from roost.domain.load import Dimension
 
@@ -85,18 +88,18 @@ class Budget:
             if limit is not None and not limit >= 0:
                 raise BadSetting(f"The budget of {name} cannot be negative.", field=name)
 
-    def less(self, bytes: int, mailboxes: int, pause_seconds: float) -> Budget | None:
-        """Return what is left after a move; None where it is too dear."""
-        limits = (self.bytes, self.mailboxes, self.pause_seconds)
-        if limits == (None, None, None):
-            return self
-        costs = (bytes, mailboxes, pause_seconds)
-        if any(limit is not None and cost > limit for limit, cost in zip(limits, costs, strict=True)):
-            return None
+    def lasts(self, bytes: Bytes, mailboxes: Places, pause: float) -> int:
+        """Return for how many of these moves it is enough, the first ones; each mailbox is closed for a ``pause``."""
+        closed = np.cumsum(mailboxes)
+        spent = ((self.bytes, np.cumsum(bytes)), (self.mailboxes, closed), (self.pause_seconds, closed * pause))
+        return min([len(bytes), *(int((sums <= limit).sum()) for limit, sums in spent if limit is not None)])
+
+    def less(self, bytes: int, mailboxes: int, pause: float) -> Budget:
+        """Return what is left after these moves."""
         return Budget(
             bytes=None if self.bytes is None else self.bytes - bytes,
             mailboxes=None if self.mailboxes is None else self.mailboxes - mailboxes,
-            pause_seconds=None if self.pause_seconds is None else self.pause_seconds - pause_seconds,
+            pause_seconds=None if self.pause_seconds is None else max(0.0, self.pause_seconds - mailboxes * pause),
         )
 
 

@@ -58,16 +58,21 @@ def week() -> Floats:
     return np.asarray(factors / factors.mean())
 
 
-def nodes(count: int, total: Floats, fullness: float, fast: float, chance: np.random.Generator) -> Nodes:
-    """Return nodes that would together be so full of this load at its peak; a part of them is twice as fast.
-
-    Disks and memory are roomier than processors: they would be filled to two thirds of that.
-    """
+def nodes(
+    count: int,
+    total: Floats,
+    fullness: float,
+    fast: float,
+    chance: np.random.Generator,
+    *,
+    others: tuple[float, float, float] = (1 / 2, 2 / 3, 2 / 3),
+) -> Nodes:
+    """Return nodes whose processors would together be so full of this load at its peak; a part of them is twice as
+    fast. ``others`` is how full the other dimensions would be, as parts of that: usually they are roomier."""
     speed = np.where(chance.random(count) < fast, 2.0, 1.0)
     capacity = np.ones((count, len(Dimension)))
     capacity[:, Dimension.CPU] = capacity[:, Dimension.IO] = speed
-    full = np.array([fullness, fullness / 2, fullness * 2 / 3, fullness * 2 / 3])
-    capacity *= total / capacity.sum(axis=0) / full
+    capacity *= total / capacity.sum(axis=0) / (fullness * np.array([1, *others]))
     return Nodes.of([f"ms{number + 1}" for number in range(count)], [Capacity(*row) for row in capacity.tolist()])
 
 

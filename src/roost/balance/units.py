@@ -15,51 +15,85 @@ Places = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Units:
-    """Units of one node, a row each. The mailboxes of unit ``u`` are ``members[starts[u]:starts[u + 1]]``."""
+    """Units, a row each, those of one node side by side. The mailboxes of unit ``u`` are
+    ``members[starts[u]:starts[u + 1]]``."""
 
     members: Places
     starts: Places
+    home: Places
     demand: Floats
     bytes: Bytes
     classes: Masks
     """Classes that its node must offer, for any of its mailboxes."""
 
     pin: Numbers
+    bound: Flags
+    """Whether a rule besides classes says where it may go: a pin, others to be kept apart from, a scattered group."""
+
+    group: Numbers
+    """Its affinity group; ``NONE`` of a mailbox that has none."""
+
     free: Flags
     """Whether it may move for balance: nobody in it is pinned or stays, and its group lives on one node."""
 
     def __len__(self) -> int:
         return len(self.bytes)
 
-    def of(self, unit: int) -> tuple[int, ...]:
+    def of(self, unit: int) -> Places:
         """Return the numbers of its mailboxes."""
-        return tuple(self.members[self.starts[unit] : self.starts[unit + 1]].tolist())
+        return self.members[self.starts[unit] : self.starts[unit + 1]]
+
+    def all_of(self, which: Places) -> Places:
+        """Return the numbers of the mailboxes of these units, one unit after the other."""
+        count = self.count[which]
+        ends = np.cumsum(count)
+        return np.asarray(self.members[np.repeat(self.starts[which] - ends + count, count) + np.arange(count.sum())])
+
+    @property
+    def first(self) -> Places:
+        """Return the first mailbox of each."""
+        return self.members[self.starts[:-1]]
+
+    @property
+    def count(self) -> Places:
+        """Return how many mailboxes each is."""
+        return np.diff(self.starts)
+
+
+    def any(self, flags: Flags) -> Flags:
+        """Return of each unit whether one of its mailboxes is so; ``flags`` has all mailboxes of the fleet."""
+        return np.asarray(_gathered(np.logical_or, flags[self.members], self.starts[:-1]))
 
 
 def units(fleet: Fleet, mailboxes: Places, seats: Numbers) -> Units:
-    """Return the units that these mailboxes of one node make, in the order of their first numbers or groups.
+    """Return the units that these mailboxes make, in the order of their nodes, then first numbers or groups.
 
     ``seats`` has of each affinity group that lives on several nodes where it belongs (``misplaced.py``).
     """
     boxes = fleet.mailboxes
-    group = boxes.together[mailboxes].astype(np.int64)
-    # A mailbox without a group is one of its own: numbers below any group's, different for each.
-    key = np.where(group == NONE, -2 - mailboxes, group)
-    order = np.argsort(-key if (group == NONE).all() else key, kind="stable")
-    members, key = mailboxes[order], key[order]
-    first = np.flatnonzero(np.diff(key, prepend=key[0] - 1)) if len(key) else np.zeros(0, np.intp)
-    groups = boxes.together[members]
-    held = boxes.stays[members] | (boxes.pin[members] != NONE)
+    group, home = boxes.together[mailboxes], boxes.home[mailboxes]
+    # numpy sorts 16-bit numbers by counting, several times as quick.
+    home = home.astype(np.uint16) if len(fleet.nodes) < 1 << 16 else home
+    order = np.lexsort((group, home)) if (group != NONE).any() else np.argsort(home, kind="stable")
+    members, group, home = mailboxes[order], group[order], home[order]
+    # A mailbox without a group is one of its own.
+    begins = (np.diff(group, prepend=NONE) != 0) | (np.diff(home, prepend=home[:1]) != 0) | (group == NONE)
+    first = np.flatnonzero(begins)
+    pin = boxes.pin[members]
+    elsewhere = np.zeros(len(members), np.bool_)
     if len(seats):
-        held |= (groups != NONE) & (seats[groups] != NONE)
+        elsewhere = (group != NONE) & (seats[group] != NONE)
     return Units(
         members=members,
         starts=np.append(first, len(members)),
+        home=home[first].astype(np.intp),
         demand=_gathered(np.add, boxes.demand[members].astype(np.float64), first),
         bytes=_gathered(np.add, boxes.size[members], first),
         classes=_gathered(np.bitwise_or, boxes.classes[members], first),
-        pin=_gathered(np.maximum, boxes.pin[members], first),
-        free=~_gathered(np.logical_or, held, first),
+        pin=_gathered(np.maximum, pin, first),
+        bound=_gathered(np.logical_or, (pin != NONE) | (boxes.apart[members] != NONE) | elsewhere, first),
+        group=group[first],
+        free=~_gathered(np.logical_or, boxes.stays[members] | (pin != NONE) | elsewhere, first),
     )
 
 

@@ -104,6 +104,20 @@ def test_rules_hold_after_every_step(fleet: Fleet, budget: Budget) -> None:
 
 
 @SOME
+@given(any_fleet, any_budget)
+def test_every_move_has_the_levels_of_its_moment(fleet: Fleet, budget: Budget) -> None:
+    loads = fleet.loads.copy()
+    for move in plan(fleet, budget, EAGER).moves:
+        levels = loads / fleet.nodes.capacity
+        taken = fleet.mailboxes.demand[list(move.mailboxes)].sum(axis=0, dtype=np.float64)
+        assert move.source_level == pytest.approx(levels[move.source, move.dimension])
+        assert move.target_level == pytest.approx(levels[move.target, move.dimension])
+        assert move.takes == pytest.approx((taken / fleet.nodes.capacity[move.source])[move.dimension])
+        loads[move.source] -= taken
+        loads[move.target] += taken
+
+
+@SOME
 @given(any_fleet, st.sampled_from([EAGER, Rules()]))
 def test_a_second_plan_is_empty(fleet: Fleet, rules: Rules) -> None:
     found = plan(fleet, rules=rules)
@@ -134,6 +148,22 @@ def test_a_full_disk_gets_no_one() -> None:
     base[1, Dimension.DISK] = 0.95 * fleet.nodes.capacity[1, Dimension.DISK]
     full = Fleet(replace(fleet.nodes, base=base), fleet.mailboxes)
     assert all(move.target != 1 for move in plan(full, rules=EAGER).moves)
+
+
+def test_a_group_is_not_torn_apart_by_one_who_stays() -> None:
+    nodes = Nodes.of(["ms1", "ms2"], [Capacity(1, 1, 1, 1)] * 2)
+    who = {"together": [NONE] * 4 + [0, 0], "stays": [True] * 5 + [False]}
+    assert plan(Fleet(nodes, Mailboxes.of([0] * 6, [[0.15, 0, 0, 0.01]] * 6, [10] * 6, **who))).moves == ()
+
+
+def test_a_new_node_is_filled_from_all_others() -> None:
+    """Though all that leave want to go to the one."""
+    fleet = invented(20_000, 40, 1, fullness=0.6, memory=0.2, disk=0.3, io=0.2)
+    capacity = np.append(fleet.nodes.capacity, [fleet.nodes.capacity.mean(axis=0)], axis=0)
+    nodes = Nodes.of([*fleet.nodes.names, "ms41"], [Capacity(*row) for row in capacity.tolist()])
+    found = plan(Fleet(nodes, fleet.mailboxes), rules=Rules(band=0.0, gain=0.0))
+    assert not found.left
+    assert found.after[40, Dimension.CPU] > 0.97 * found.goal[Dimension.CPU]
 
 
 def test_what_cannot_leave_is_told() -> None:
