@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from tests.cluster.moving import HOLD, SLACK, View, account_for, neighbour_on, told, user
@@ -18,13 +19,23 @@ from roost.lab.pauses import pause, refusals
 from roost.lab.topology import default_topology
 from roost.lab.traffic import Traffic, account, fill
 
-MACHINES = ("control", "mx1", "mx2", "ns1", "ns2", "ms1", "ms2", "client")
+MACHINES = ("control", "mx1", "mx2", "ns1", "ns2", "ms1", "ms2", "ms3", "client")
 COUNT, WATCHED = 12, 3
+
+
+@dataclass(frozen=True)
+class Tied:
+    """Mailboxes with ties: three that are kept together, one each of a class, kept apart and pinned."""
+
+    together: list[str]
+    gold: str
+    apart: str
+    pinned: str
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Two of each; the store and the MX that leave have Debian 12."""
+    """Two of each, and a third store; the store and the MX that leave have Debian 12."""
     lab = Lab(f"d{os.getpid() % 100_000}")
     machines = default_topology(releases={"ms2": "bookworm", "mx2": "bookworm"})
     lab.start([spec for spec in machines if spec.short in MACHINES], owned=True)
@@ -55,17 +66,45 @@ def _wait_drained(cluster: Cluster, machine: Machine, seconds: float) -> set[str
     return seen
 
 
+def _tie(cluster: Cluster, addresses: list[str]) -> Tied:
+    """Tie some of those who live on ms2, each by a tie that only one other store, or none, can keep."""
+    ms1, ms2 = (cluster.lab.machine(short) for short in ("ms1", "ms2"))
+    beside = fresh("beside")
+    add_many(cluster, [beside], [ms1.name])
+    for machine in (ms1, ms2):
+        cluster.roost("node", "set", machine.name, "--class", "gold")
+    *kin, gold, apart, pinned = addresses
+    for address in kin:
+        cluster.roost("user", "set", address, "--together", "kin")
+    for address in (apart, beside):
+        cluster.roost("user", "set", address, "--apart", "postmasters")
+    cluster.roost("user", "set", gold, "--class", "gold")
+    cluster.roost("user", "set", pinned, "--pin", ms2.name)
+    return Tied(kin, gold, apart, pinned)
+
+
+def _wait_moved(cluster: Cluster, machine: Machine, rest: int = 0) -> list[str]:
+    """Wait until so many mailboxes live on a node; return what is left to do."""
+    deadline = time.monotonic() + 120
+    while (found := _left(cluster, machine))["mailboxes"] > rest:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    return [rest["what"] for rest in found["left"]]
+
+
 def _subjects(cluster: Cluster) -> set[str]:
     return {warned["subject"] for warned in cluster.roost("status")["warnings"]}
 
 
 @pytest.mark.timeout(400)
 def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
-    """Drained, retired, switched off: no login is refused for longer than a move's pause, no mail is lost."""
+    """Drained, retired, switched off: no login is refused for longer than a move's pause, no mail is lost, and each
+    goes where his ties let him."""
     ms1, ms2, mx2 = (cluster.lab.machine(short) for short in ("ms1", "ms2", "mx2"))
     addresses = [fresh("leaves") for _ in range(COUNT)]
     add_many(cluster, addresses, [ms2.name])
     fill(ms2, addresses, {"INBOX": 20})
+    ties = _tie(cluster, addresses[WATCHED - 1 : WATCHED + 5])
     users = [user(address) for address in addresses[:WATCHED]]
     before = [account(cluster.client.machine, each) for each in users]
     would = cluster.roost("node", "drain", mx2.name, "--dry-run")
@@ -79,9 +118,10 @@ def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
         for machine in (ms2, mx2):
             cluster.roost("node", "drain", machine.name, "--yes", "--no-wait")
         cluster.tell_the_world({DOMAIN: f"pop.{DOMAIN}"}, without=[mx2])
-        while _left(cluster, ms2)["mailboxes"]:
-            assert time.time() < began + 120, _left(cluster, ms2)
-            time.sleep(0.5)
+        assert "pinned" in _wait_moved(cluster, ms2, rest=1)
+        assert cluster.home_of(ties.pinned) is ms2
+        cluster.roost("user", "set", ties.pinned, "--pin", "")
+        _wait_moved(cluster, ms2)
         moved = time.time()
         # Who sends finds the MX hosts once: this one goes on to the one that leaves, which takes it.
         traffic.end(first)
@@ -109,7 +149,11 @@ def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
     assert usual.tried
     assert found.longest <= HOLD + SLACK + usual.longest
     assert not refusals(events)
-    assert {cluster.home_of(address) for address in addresses} == {ms1}
+    homes = {address: cluster.home_of(address) for address in addresses}
+    assert ms2 not in homes.values()
+    assert len({homes[address].name for address in ties.together}) == 1
+    assert homes[ties.gold] is ms1
+    assert homes[ties.apart] is cluster.lab.machine("ms3")
     for each, was in zip(users, before, strict=True):
         mine = [event for event in events if event.get("recipient", each.address) == each.address]
         wrong = account_for(cluster, each, was, mine)

@@ -86,8 +86,10 @@ class _Round:
     # What must leave
 
     def evacuate(self) -> None:
-        """Move what is on drained nodes, or where it may not live; node by node, the largest first. Nobody moves twice
-        in one plan."""
+        """Move what is on drained nodes, or where it may not live; node by node, the largest first.
+
+        Nobody moves twice in one plan.
+        """
         nodes, boxes = self.fleet.nodes, self.fleet.mailboxes
         drained = nodes.state == State.DRAINED
         should = drained[boxes.home] | self._with_their_groups(self._wrong.must | self._wrong.strays)

@@ -69,8 +69,8 @@ class Spread:
     def __init__(
         self, found: Units, filling: Filling, nodes: Nodes, aim: Floats, seats: Numbers, *, disk: float, stay: bool
     ) -> None:
-        """Take the loads that nodes should have at most, the seats of groups, the level above which no disk is filled,
-        and whether a unit may ``stay`` where no other node is better."""
+        """Take the loads that nodes should have at most, the seats of groups, the level above which no ``disk`` is
+        filled, and whether a unit may ``stay`` where no other node is better."""
         self._found, self._nodes, self._aim, self._stay = found, nodes, aim, stay
         self._now = Filling(filling.loads.copy(), filling.disks.copy(), filling.apart.copy())
         self._seats = seats.copy()

@@ -59,7 +59,6 @@ class Units:
         """Return how many mailboxes each is."""
         return np.diff(self.starts)
 
-
     def any(self, flags: Flags) -> Flags:
         """Return of each unit whether one of its mailboxes is so; ``flags`` has all mailboxes of the fleet."""
         return np.asarray(_gathered(np.logical_or, flags[self.members], self.starts[:-1]))
