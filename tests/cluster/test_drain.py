@@ -153,7 +153,8 @@ def test_a_store_and_an_mx_leave_under_load(cluster: Cluster) -> None:
     )
     assert usual.tried
     assert found.longest <= HOLD + SLACK + usual.longest
-    assert not refusals(events)
+    # Who logs in while Dovecot reads its files anew, since a node has gone, may have to try again at once.
+    assert not refusals(event for event in events if event["at"] < drained)
     homes = {address: cluster.home_of(address) for address in addresses}
     assert ms2 not in homes.values()
     assert len({homes[address].name for address in ties.together}) == 1

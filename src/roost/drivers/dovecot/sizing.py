@@ -7,6 +7,11 @@ connections share one address space, which is worth a factor of four to six in l
 
 Dovecot warns at start where ``auth`` or ``anvil`` may have fewer clients than all other services together may
 have processes, so their limit follows from the sum.
+
+Dovecot 2.4 learns how many workers may check passwords from the first of them (``auth-worker-connection.c``). Until
+that one has answered, everybody who comes gets another, and who gets one too many is refused some seconds later with
+``[UNAVAILABLE]``: seen after reloads on busy machines, where 4 were allowed. What helps is to keep some ready and to
+allow what a crowd needs.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from roost.ports.host import Facts
 
 _CONNECTIONS_PER_LOGIN_PROCESS = 1000
 _MEGABYTES_PER_SESSION = 4
+_CROWD = 32
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,11 @@ class Sizing:
 
     lmtp: int
     auth_workers: int
+    """How many passwords are checked at once."""
+
+    auth_crowd: int
+    """What 2.4 may have of them instead: more than come in the first moment after it was started."""
+
     auth_clients: int
     cache_mb: int
     auth_mb: int
@@ -71,7 +82,8 @@ def sizing_for(facts: Facts, login_processes: str) -> Sizing:
     workers = _between(4, 2 * processors, 64)
     imap_login, pop3_login, sieve_login = (_login(sessions, processors, shared) for sessions in (imap, pop3, sieve))
     logins = imap_login.processes + pop3_login.processes + sieve_login.processes
-    total = logins + imap + pop3 + sieve + lmtp + workers
+    crowd = max(_CROWD, workers)
+    total = logins + imap + pop3 + sieve + lmtp + crowd
     cache = _between(16, facts.memory_mb // 32, 512)
     return Sizing(
         shared_logins=shared,
@@ -84,6 +96,7 @@ def sizing_for(facts: Facts, login_processes: str) -> Sizing:
         ready=_between(2, 2 * processors, 32),
         lmtp=lmtp,
         auth_workers=workers,
+        auth_crowd=crowd,
         # The rest is for doveadm, stats and whatever the administrator runs beside.
         auth_clients=total + 200,
         cache_mb=cache,
