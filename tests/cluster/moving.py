@@ -119,7 +119,8 @@ def account_for(
 
 def _flush(cluster: Cluster) -> None:
     for machine in [*cluster.machines_with("mx"), *cluster.machines_with("backup-mx")]:
-        machine.run(["postqueue", "-f"], check=False)
+        if machine.running:
+            machine.run(["postqueue", "-f"], check=False)
 
 
 def put_off(cluster: Cluster) -> str:
