@@ -63,7 +63,7 @@ def doubtful(cluster: Cluster, since: float) -> set[str]:
 def waiting(cluster: Cluster) -> list[str]:
     """Return for each message that an MX still has: the MX, the queue, for whom, and why."""
     told = []
-    for machine in [*cluster.machines_with("mx"), *cluster.machines_with("backup-mx")]:
+    for machine in filter(lambda one: one.running, cluster.machines_with("mx") + cluster.machines_with("backup-mx")):
         for line in machine.run(["postqueue", "-j"], check=False).stdout.splitlines():
             message = json.loads(line)
             why = [f"{to['address']}: {to.get('delay_reason', '')}" for to in message["recipients"]]
