@@ -5,7 +5,7 @@ late: where it wants the kernel to ask, as Postfix does, that begins after two h
 lmtp(8) waits ten minutes for the answer to the end of a message (RFC 5321, 4.5.3.2.6), and such a delivery holds up
 all others to the same server. So the kernel is told to ask at once. A connection that is alive acknowledges the
 question, and is not harmed; one that nobody knows any more is refused, and the program goes on. In a container whose
-rules forbid pidfd_getfd(2) nothing happens.
+rules forbid pidfd_getfd(2) nothing happens but a warning.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import re
 import socket
 import subprocess
 
+import structlog
+
+_log = structlog.get_logger()
 _PIDFD_GETFD = 438
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _USER = re.compile(r"pid=(\d+),fd=(\d+)")
@@ -34,11 +37,22 @@ def ask_after(address: str, port: int) -> None:
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         found = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
         for process, descriptor in _USER.findall(found.stdout):
-            # It may have been closed since, and its number be another's.
-            with contextlib.suppress(OSError), _borrowed(int(process), int(descriptor)) as connection:
-                if connection.getpeername()[:2] == (address, port):
-                    for option in _OPTIONS:
-                        connection.setsockopt(*option)
+            try:
+                _ask(int(process), int(descriptor), (address, port))
+            except PermissionError:
+                _log.warning(
+                    "connections cannot be asked after", to=address, remedy="allow pidfd_getfd in this container"
+                )
+                return
+            except OSError:
+                pass  # closed since, and its number is nobody's or another's
+
+
+def _ask(process: int, descriptor: int, server: tuple[str, int]) -> None:
+    with _borrowed(process, descriptor) as connection:
+        if connection.getpeername()[:2] == server:
+            for option in _OPTIONS:
+                connection.setsockopt(*option)
 
 
 def _borrowed(process: int, descriptor: int) -> socket.socket:

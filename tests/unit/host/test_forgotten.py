@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import structlog
 
+from roost.host import forgotten
 from roost.host.forgotten import ask_after
 
 _WAITS = """
@@ -56,6 +59,16 @@ def test_who_waits_for_a_server_that_has_forgotten_him_learns_it(address: str) -
             program.wait(2)
         ask_after(address, port)
         assert program.communicate(timeout=30)[0] == "reset\n"
+
+
+def test_where_it_is_forbidden_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no")
+
+    monkeypatch.setattr(forgotten, "_borrowed", forbidden)
+    with _waiting("127.0.0.1") as (_, here), structlog.testing.capture_logs() as said:
+        ask_after(*here.getsockname())
+    assert [(line["log_level"], line["event"]) for line in said] == [("warning", "connections cannot be asked after")]
 
 
 def test_who_is_known_is_not_disturbed() -> None:
