@@ -106,8 +106,7 @@ def account_for(
     while True:
         wrong = faults(before, journals, account(cluster.client.machine, user))
         if powerless and any(fault.kind is Kind.DOUBLED for fault in wrong):
-            again = doubtful(cluster, powerless)
-            wrong = [one for one in wrong if one.kind is not Kind.DOUBLED or one.said.split()[0] not in again]
+            wrong = _without(wrong, doubtful(cluster, powerless))
         if not wrong:
             return wrong
         if time.monotonic() > deadline:
@@ -115,6 +114,13 @@ def account_for(
             return wrong
         _flush(cluster)
         time.sleep(1)
+
+
+def _without(wrong: list[Fault], again: set[str]) -> list[Fault]:
+    """Return faults but those of messages that are there twice, and may be; a POP3 client gets the second one too."""
+    twice = again.intersection(fault.said.split()[0] for fault in wrong if fault.kind is Kind.DOUBLED)
+    due = {Kind.DOUBLED, Kind.UIDL}
+    return [fault for fault in wrong if fault.kind not in due or twice.isdisjoint(fault.said.split())]
 
 
 def _flush(cluster: Cluster) -> None:
